@@ -1,0 +1,116 @@
+"""Everything that trickle raises, in one tree.
+
+    TrickleError
+    ├── BadAddress             not a channel's name, or not a URL (also a ValueError)
+    ├── ProtocolViolation      the peer sent what is not HTTP/1.1 or not Trickle
+    ├── ConnectionFailed       the peer cannot be reached, or the connection broke
+    ├── UnexpectedStatus       an answer that the contract does not foresee
+    ├── ChannelNotFound        no such channel
+    ├── SegmentNotFound        the channel is there, the segment is not (470)
+    ├── ChannelClosed          the channel has ended (the reference's EOS)
+    ├── NotAllowed             the server does not let us (401, 403)
+    ├── SegmentTooLarge        more bytes than one segment may hold (413)
+    ├── LimitReached           a table of the server is full (429, 503)
+    └── SegmentConflict        a write to a segment that is over (409)
+
+A library caller tells outcomes apart by class and by the fields named in each
+`__init__`; `str(error)` is one line for a person.
+"""
+
+from __future__ import annotations
+
+
+class TrickleError(Exception):
+    """The root: `except TrickleError` catches all that this package raises."""
+
+
+class BadAddress(TrickleError, ValueError):
+    """A channel name or URL that cannot be used; raised before anything is sent."""
+
+
+class ProtocolViolation(TrickleError):
+    """The peer broke HTTP/1.1 or the Trickle contract.
+
+    `status` is the answer that a server owes for it (RFC 9110 numbers).
+    """
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConnectionFailed(TrickleError):
+    """The peer could not be reached, or went away in the middle."""
+
+
+class UnexpectedStatus(TrickleError):
+    """An answer outside the contract: its status `code` and the start of its `body`."""
+
+    def __init__(self, code: int, body: str = "", *, what: str = "") -> None:
+        detail = f": {body}" if body else ""
+        prefix = f"{what}: " if what else ""
+        super().__init__(f"{prefix}the server answered {code}{detail}")
+        self.code = code
+        self.body = body
+
+
+class ChannelNotFound(TrickleError):
+    """There is no channel of that name."""
+
+    def __init__(self, channel: str, *, where: str = "", hint: str = "") -> None:
+        place = f" on {where}" if where else ""
+        advice = f" — {hint}" if hint else ""
+        super().__init__(f"no channel '{channel}'{place}{advice}")
+        self.channel = channel
+
+
+class SegmentNotFound(TrickleError):
+    """The channel exists, its segment `seq` does not; `latest` is the head."""
+
+    def __init__(self, seq: int, latest: int | None) -> None:
+        super().__init__(f"no segment {seq} (the head is {latest})")
+        self.seq = seq
+        self.latest = latest
+
+
+class ChannelClosed(TrickleError):
+    """The channel has ended: there is nothing more, and nothing can be added."""
+
+    def __init__(self, channel: str, *, where: str = "") -> None:
+        place = f" on {where}" if where else ""
+        super().__init__(f"channel '{channel}'{place} is closed")
+        self.channel = channel
+
+
+class NotAllowed(TrickleError):
+    """The server knows what was asked and does not permit it."""
+
+
+class SegmentTooLarge(TrickleError):
+    """A segment grew past what the server keeps of one (`limit` bytes, if known)."""
+
+    def __init__(self, seq: int, limit: int | None = None) -> None:
+        size = f" ({limit} bytes)" if limit is not None else ""
+        super().__init__(f"segment {seq} is larger than the server allows{size}")
+        self.seq = seq
+        self.limit = limit
+
+
+class LimitReached(TrickleError):
+    """A bounded table is full: the message names it.
+
+    `retryable` tells "later, for everyone" (503) from "you have too many" (429).
+    """
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class SegmentConflict(TrickleError):
+    """A write to segment `seq`, which is over; `latest` is where to go on."""
+
+    def __init__(self, seq: int, latest: int) -> None:
+        super().__init__(f"segment {seq} is complete already; the head is {latest}")
+        self.seq = seq
+        self.latest = latest

@@ -1,0 +1,359 @@
+"""HTTP/1.1 as events: bytes in, heads, data and ends out. In both directions.
+
+llhttp (by way of httptools) takes messages apart: it refuses bare LF, obs-fold,
+NUL, conflicting lengths and malformed chunks. Left to us, and done here:
+
+- sizes. llhttp has no limits, and httptools buffers a field until it is whole.
+  We add up what the callbacks report, and what was fed while none came.
+- meaning. Host must be there once (RFC 9112, 3.2), the only transfer coding is
+  chunked and only HTTP/1.1 has it, and the version is 1.0 or 1.1.
+- padding. Chunk extensions and trailers are ignored, so a peer could send them
+  for ever without a byte of body; their excess over the body is limited, as in
+  Go's net/http.
+- upgrades. We never switch protocols. A bodyless request that offers one is
+  served as if it had not; one with a body is refused, because llhttp would take
+  that body for the start of another request.
+
+`feed` takes any split of the input and returns the events that are complete: a
+head (`Request` or `Response`); `bytes` of its body (small pieces are joined) and
+`END`, which a request without a body does not have; and, as the last event of a
+connection, `Malformed`. A second message in the same bytes follows in the same
+list, so a reader must bound what it feeds.
+
+Heads to be sent are formatted in `requests` and `responses`; the framing of
+their bodies is at the end of this file.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
+
+import httptools
+
+#: Limits of one head: bytes, fields, bytes of the request target.
+MAX_HEAD: Final = 16 * 1024
+MAX_FIELDS: Final = 100
+MAX_TARGET: Final = 4 * 1024
+#: Pieces of a body that are larger than this, on average, are not joined: to send
+#: them on together costs less than to copy them.
+LARGE_PIECE: Final = 8 * 1024
+#: Framing bytes that may come in excess of the body they frame.
+MAX_PADDING: Final = 16 * 1024
+#: What a chunk may cost without being counted as padding: "1;x\r\n" and CRLF.
+_CHUNK_ALLOWANCE: Final = 16
+#: ": " and CRLF.
+_FIELD_OVERHEAD: Final = 4
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Field: TypeAlias = tuple[bytes, bytes]
+
+
+class End(enum.Enum):
+    """The end of a message's body."""
+
+    END = "end"
+
+
+END: Final = End.END
+
+
+class Malformed(NamedTuple):
+    """What was fed breaks the rules: answer with `status`, then close."""
+
+    status: int
+    reason: str
+
+
+_HEAD_TOO_LARGE: Final = Malformed(431, f"a head may be {MAX_HEAD} bytes long")
+
+
+class Request(NamedTuple):
+    """A request's head. Field names are in lower case, in the order of arrival."""
+
+    method: bytes
+    target: bytes
+    fields: Sequence[Field]
+    http10: bool
+    keep_alive: bool
+    has_body: bool
+
+    def field(self, name: bytes) -> bytes | None:
+        """The value of the first field called `name` (lower case)."""
+        return _find(self.fields, name)
+
+
+class Response(NamedTuple):
+    """A response's head. `until_close`: the body ends with the connection."""
+
+    status: int
+    fields: Sequence[Field]
+    keep_alive: bool
+    until_close: bool
+
+    def field(self, name: bytes) -> bytes | None:
+        """The value of the first field called `name` (lower case)."""
+        return _find(self.fields, name)
+
+
+RequestEvent: TypeAlias = Request | bytes | End | Malformed
+ResponseEvent: TypeAlias = Response | bytes | End | Malformed
+
+
+def _find(fields: Sequence[Field], name: bytes) -> bytes | None:
+    for key, value in fields:
+        if key == name:
+            return value
+    return None
+
+
+class _Refused(Exception):
+    pass
+
+
+_EventT = TypeVar("_EventT", RequestEvent, ResponseEvent)
+
+
+class _Parser(Generic[_EventT]):
+    """What both directions share: limits, bodies, and the end of the road.
+
+    The methods named `on_*` are httptools' callbacks.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_dead",
+        "_events",
+        "_fields",
+        "_head_fed",
+        "_http",
+        "_in_body",
+        "_length",
+        "_malformed",
+        "_marks",
+        "_padding",
+    )
+
+    _http: httptools.HttpRequestParser | httptools.HttpResponseParser
+
+    def __init__(self) -> None:
+        self._events: list[_EventT] = []
+        self._body: list[bytes] = []
+        self._fields: list[Field] = []
+        self._head_fed = 0  # bytes of a head that is not complete
+        self._in_body = False
+        self._chunked = False
+        self._length = False
+        self._padding = 0
+        self._marks = 0  # counts ends of heads and of messages
+        self._malformed: Malformed | None = None
+        self._dead = False
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun and is not complete."""
+        return self._head_fed > 0
+
+    def feed(self, data: Buffer) -> list[_EventT]:
+        """Take the next bytes; return the events that they complete."""
+        if self._dead:
+            return []
+        marks = self._marks
+        rest = b""
+        try:
+            self._http.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = self._after_upgrade(data, upgrade.args[0])
+        except httptools.HttpParserError as error:
+            # Bytes after the end of the last message are nobody's: not an error.
+            if not self._dead and self._malformed is None:
+                self._malformed = Malformed(400, f"bad HTTP: {error}")
+        if marks == self._marks:
+            self._count_unmarked(len(data))
+        events, self._events = self._events, []
+        if self._body:
+            events += self._take_body()
+        if self._malformed is not None:
+            events.append(self._malformed)
+            self._dead = True
+        if rest:
+            events += self.feed(rest)
+        return events
+
+    def close(self) -> None:
+        """Let go of llhttp, whose callbacks refer back to this object."""
+        self._dead = True
+        del self._http
+
+    def _after_upgrade(self, data: Buffer, offset: int) -> bytes:
+        """llhttp took the end of a head for the end of HTTP: what comes after."""
+        if self._in_body:
+            self._malformed = Malformed(400, "an upgrade cannot have a body")
+            return b""
+        return bytes(memoryview(data)[offset:])
+
+    def _count_unmarked(self, size: int) -> None:
+        """Count fed bytes that completed no head and ended no message."""
+        if self._malformed is not None:
+            return
+        if not self._in_body:
+            self._head_fed += size
+            if self._head_fed > MAX_HEAD:
+                self._malformed = _HEAD_TOO_LARGE
+            return
+        framed = sum(map(len, self._body)) + _CHUNK_ALLOWANCE * len(self._body)
+        self._padding = max(0, self._padding + size - framed)
+        if self._padding > MAX_PADDING and self._chunked:
+            self._malformed = Malformed(400, "too much padding between chunks")
+
+    def _refuse(self, status: int, reason: str) -> NoReturn:
+        """From within a callback: stop llhttp."""
+        self._malformed = Malformed(status, reason)
+        raise _Refused
+
+    def _take_head(self, size: int) -> tuple[list[Field], int]:
+        """The fields of a head that is complete and has `size` bytes besides, and
+        how many of them are Host."""
+        fields, self._fields = self._fields, []  # what comes now is a trailer
+        self._chunked = self._length = False
+        hosts = 0
+        for name, value in fields:
+            size += len(name) + len(value) + _FIELD_OVERHEAD
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                self._length = True
+            elif name == b"transfer-encoding":
+                self._chunked = True
+                if value.strip().lower() != b"chunked":
+                    self._refuse(400, "the only transfer coding here is chunked")
+        if size > MAX_HEAD:
+            self._refuse(*_HEAD_TOO_LARGE)
+        if len(fields) > MAX_FIELDS:
+            self._refuse(431, f"a head may have {MAX_FIELDS} fields")
+        self._marks += 1
+        self._head_fed = self._padding = 0
+        return fields, hosts
+
+    def _take_body(self) -> list[bytes]:
+        body, self._body = self._body, []
+        if len(body) == 1 or sum(map(len, body)) > LARGE_PIECE * len(body):
+            return body
+        return [b"".join(body)]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name.lower(), value))
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+
+
+class RequestParser(_Parser[RequestEvent]):
+    """The server's side: requests in."""
+
+    __slots__ = ("_keep_alive", "_target")
+
+    _http: httptools.HttpRequestParser
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._target = b""
+        self._keep_alive = True
+        self._http = httptools.HttpRequestParser(self)
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > MAX_TARGET:
+            self._refuse(414, f"a request target may be {MAX_TARGET} bytes long")
+
+    def on_headers_complete(self) -> None:
+        http = self._http
+        target, self._target = self._target, b""
+        fields, hosts = self._take_head(len(target))
+        version = http.get_http_version()
+        http10 = version == "1.0"
+        if not (http10 or version == "1.1"):
+            self._refuse(400, f"HTTP/{version} is not spoken here, 1.1 is")
+        if http10 and self._chunked:
+            self._refuse(400, "HTTP/1.0 has no transfer codings")
+        if hosts != 1 and not (http10 and not hosts):
+            self._refuse(400, "a request has one Host field")
+        self._keep_alive = keep = not http10 and http.should_keep_alive()
+        self._in_body = body = self._chunked or self._length
+        method = http.get_method()
+        self._events.append(Request(method, target, fields, http10, keep, body))
+
+    def on_message_complete(self) -> None:
+        self._dead = not self._keep_alive
+        if self._in_body:
+            self._in_body = False
+            self._marks += 1
+            if self._body:
+                self._events += self._take_body()
+            self._events.append(END)
+
+
+class ResponseParser(_Parser[ResponseEvent]):
+    """The client's side: responses in. Informational (1xx) heads are swallowed."""
+
+    __slots__ = ("_informational", "_until_close")
+
+    _http: httptools.HttpResponseParser
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until_close = False
+        self._informational = False
+        self._http = httptools.HttpResponseParser(self)
+
+    def feed_eof(self) -> list[ResponseEvent]:
+        """Take note that the peer sends no more.
+
+        Only a body that was to last until then ends here; any other that is not
+        complete by now has been cut short, and gets no END.
+        """
+        ended = self._in_body and self._until_close and not self._dead
+        self._dead = True
+        return [END] if ended else []
+
+    def on_headers_complete(self) -> None:
+        http = self._http
+        fields, _ = self._take_head(0)
+        status = http.get_status_code()
+        self._informational = 100 <= status < 200
+        if self._informational:
+            return
+        if http.get_http_version() not in {"1.1", "1.0"}:
+            self._refuse(502, "the server does not speak HTTP/1.1")
+        bodyless = status in {204, 304}
+        self._until_close = not (self._chunked or self._length or bodyless)
+        self._in_body = not bodyless
+        keep_alive = http.should_keep_alive() and not self._until_close
+        self._events.append(Response(status, fields, keep_alive, self._until_close))
+
+    def on_message_complete(self) -> None:
+        self._marks += 1
+        if self._informational:
+            return
+        self._in_body = False
+        if self._body:
+            self._events += self._take_body()
+        self._events.append(END)
+
+
+# Framing of bodies to be sent (RFC 9112, 7.1).
+
+CRLF: Final = b"\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+def chunk_head(size: int) -> bytes:
+    """The line before `size` bytes of a chunk; CRLF comes after them."""
+    return b"%x\r\n" % size
+
+
+def chunk(data: bytes) -> bytes:
+    """`data` as one chunk. Not for empty data, which would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,0 +1,182 @@
+"""What an answer says: its status and Trickle's fields, as one value.
+
+A server encodes an `Answer`, a client decodes one. A whole answer is written by
+`encode`; the head of a segment's body, which follows as it comes, by
+`encode_head`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from trickle_cli.protocol import names
+from trickle_cli.protocol.http1 import Field, Response
+from trickle_cli.protocol.sequence import parse_seq
+
+
+class Answer(NamedTuple):
+    """An answer about a channel or a segment. None and "" mean "not said".
+
+    `latest` is the channel's head; `epoch` names this life of its numbering;
+    `closed` says that there is nothing more, and never comes with content;
+    `body` is the short text of an answer that is not a segment.
+    """
+
+    status: int = 200
+    seq: int | None = None
+    latest: int | None = None
+    closed: bool = False
+    incomplete: bool = False
+    epoch: str = ""
+    type: str = ""
+    allow: str = ""
+    retry_after: int | None = None
+    body: bytes = b""
+
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+} | {names.SEGMENT_MISSING: b"HTTP/1.1 470 No Such Segment\r\n"}
+
+
+def problem(
+    status: int, text: str, *, allow: str = "", retry_after: int | None = None
+) -> Answer:
+    """An answer that refuses, with one line for a person."""
+    return Answer(
+        status=status,
+        type=_TEXT,
+        allow=allow,
+        retry_after=retry_after,
+        body=text.encode("utf-8", "replace") + b"\n",
+    )
+
+
+def encode(answer: Answer, *, close: bool = False) -> bytes:
+    """The whole answer, body and all. `close`: the connection ends with it."""
+    head = encode_head(answer, length=len(answer.body), close=close)
+    return head + answer.body
+
+
+def encode_head(
+    answer: Answer, *, length: int | None, close: bool = False, http10: bool = False
+) -> bytes:
+    """The head of an answer whose body of `length` bytes follows.
+
+    With `length` None the body's end is not known yet: it is chunked, or, for a
+    reader that speaks HTTP/1.0, it ends with the connection.
+    """
+    status, seq, latest, closed, incomplete, epoch, type_, *_ = answer
+    head = _fixed_lines(status, type_, epoch, closed, incomplete, close or http10)
+    if seq is not None:
+        head += b"Lp-Trickle-Seq: %d\r\n" % seq
+    if latest is not None:
+        head += b"Lp-Trickle-Latest: %d\r\n" % latest
+    if answer.allow:
+        head += b"Allow: %b\r\n" % answer.allow.encode("ascii")
+    if answer.retry_after is not None:
+        head += b"Retry-After: %d\r\n" % answer.retry_after
+    return head + _framing(length, http10=http10)
+
+
+def encode_segment_head(
+    about: tuple[str, str],
+    seq: int,
+    latest: int,
+    *,
+    length: int | None,
+    incomplete: bool = False,
+    close: bool = False,
+    http10: bool = False,
+) -> bytes:
+    """`encode_head` for the answer to a GET, which is most of what a server says;
+    `about` is the channel's MIME type and epoch."""
+    type_, epoch = about
+    fixed = _fixed_lines(200, type_, epoch, False, incomplete, close or http10)
+    framing = _framing(length, http10=http10)
+    return b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Latest: %d\r\n%b" % (
+        fixed,
+        seq,
+        latest,
+        framing,
+    )
+
+
+def encode_published(epoch: str, seq: int, *, close: bool = False) -> bytes:
+    """`encode` for the answer to a POST that was taken whole."""
+    fixed = _fixed_lines(200, "", epoch, False, False, close)
+    return b"%bLp-Trickle-Seq: %d\r\nContent-Length: 0\r\n\r\n" % (fixed, seq)
+
+
+def _framing(length: int | None, *, http10: bool) -> bytes:
+    """The end of a head: what its body is delimited by."""
+    if length is not None:
+        return b"Content-Length: %d\r\n\r\n" % length
+    return b"\r\n" if http10 else b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@lru_cache(maxsize=1024)  # the same for all answers about a channel
+def _fixed_lines(
+    status: int,
+    type_: str,
+    epoch: str,
+    closed: bool,  # noqa: FBT001
+    incomplete: bool,  # noqa: FBT001
+    close: bool,  # noqa: FBT001
+) -> bytes:
+    lines = [_STATUS_LINES[status]]
+    if type_:
+        lines.append(b"Content-Type: %b\r\n" % type_.encode("latin-1"))
+    if epoch:
+        lines.append(b"Lp-Trickle-Epoch: %b\r\n" % epoch.encode("ascii"))
+    if closed:
+        lines.append(b"Lp-Trickle-Closed: terminated\r\n")
+    if incomplete:
+        lines.append(b"Lp-Trickle-Incomplete: true\r\n")
+    if close:
+        lines.append(b"Connection: close\r\n")
+    return b"".join(lines)
+
+
+def decode(response: Response) -> Answer:
+    """What the head of `response` says. Fields that make no sense count as absent.
+
+    Servers differ in what they send; what the contract needs of each status is
+    for the caller to require.
+    """
+    found = dict(reversed(response.fields))
+    return Answer(
+        status=response.status,
+        seq=_number(found.get(_SEQ)),
+        latest=_number(found.get(_LATEST)),
+        closed=_CLOSED in found,
+        incomplete=_INCOMPLETE in found,
+        epoch=found.get(_EPOCH, b"").decode("latin-1"),
+        type=found.get(b"content-type", b"").decode("latin-1"),
+        allow=found.get(b"allow", b"").decode("latin-1"),
+        retry_after=_number(found.get(b"retry-after")),
+    )
+
+
+_SEQ: Final = names.SEQ.lower()
+_LATEST: Final = names.LATEST.lower()
+_CLOSED: Final = names.CLOSED.lower()
+_INCOMPLETE: Final = names.INCOMPLETE.lower()
+_EPOCH: Final = names.EPOCH.lower()
+
+
+def fields_of(pairs: Sequence[tuple[str, str]]) -> list[Field]:
+    """Fields as another HTTP library gives them, in the form of ours."""
+    return [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in pairs]
+
+
+def _number(value: bytes | None) -> int | None:
+    number = parse_seq(value.strip()) if value is not None else None
+    return number if number is not None and number >= 0 else None

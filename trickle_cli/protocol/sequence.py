@@ -1,0 +1,47 @@
+"""Sequence numbers, as they are written and what the negative ones mean.
+
+A request may name a segment relative to the head ("next": the seq after the
+newest that has begun): -1 is the head itself, which begins next; -2 the newest
+that has begun; -N the one N - 1 before the head.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NEXT: Final = -1
+CURRENT: Final = -2
+
+#: Seqs stay exact in JSON and in JavaScript, whose numbers are doubles.
+MAX_SEQ: Final = 2**53 - 1
+#: As a relative seq: the oldest segment there is, however many there are.
+OLDEST: Final = -MAX_SEQ
+_MAX_DIGITS: Final = len(str(MAX_SEQ))
+
+
+def parse_seq(text: bytes) -> int | None:
+    """The seq that `text` writes, negative if relative; None if it is none.
+
+    Decimal digits with at most one leading minus, within ±MAX_SEQ; nothing of
+    what `int()` also takes (blanks, underscores, plus signs).
+    """
+    if text[:1] == b"-":
+        distance = parse_seq(text[1:])
+        return -distance if distance is not None and distance > 0 else None
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
+        return None
+    seq = int(text)
+    return seq if seq <= MAX_SEQ else None
+
+
+def resolve(seq: int, *, head: int, oldest: int) -> int:
+    """The absolute seq that `seq` names on a channel with this head.
+
+    `oldest` is the lowest seq still held: -N is clamped to it. Where nothing has
+    begun, -2 and beyond mean the first segment to come, the head.
+    """
+    if seq >= 0:
+        return seq
+    if seq == NEXT or head == 0:
+        return head
+    return max(oldest, head + seq + 1)

@@ -1,0 +1,32 @@
+"""What a server remembers, with no HTTP and no sockets in it.
+
+A `Hub` holds `Channel`s, a channel holds `Segment`s; a `Publication` is the
+writing end of a segment, a `Reader` a reading end. `LocalPublisher` and
+`LocalSubscriber` use them from within the same program.
+
+All of it is plain functions between awaits, so no state needs a lock. Bytes move
+by `Segment.append`, which hands them to the live readers before it returns; see
+`segment`.
+"""
+
+from trickle_cli.relay.channel import Channel
+from trickle_cli.relay.hub import Hub
+from trickle_cli.relay.limits import Limits, Window
+from trickle_cli.relay.local import LocalPublisher, LocalSegment, LocalSubscriber
+from trickle_cli.relay.publication import Publication, Verdict
+from trickle_cli.relay.segment import Piece, Reader, Segment
+
+__all__ = [
+    "Channel",
+    "Hub",
+    "Limits",
+    "LocalPublisher",
+    "LocalSegment",
+    "LocalSubscriber",
+    "Piece",
+    "Publication",
+    "Reader",
+    "Segment",
+    "Verdict",
+    "Window",
+]

@@ -1,0 +1,484 @@
+"""A channel: its head, the segments it holds, and the rules between them.
+
+Words: a segment has *begun* when its first byte or its empty end has arrived.
+The *head* is the seq after the newest that has begun; it moves when a segment
+begins, never on a request's head alone, and never back. What has begun is *held*
+until the window evicts it. What has not begun but has readers or publishers is
+*awaited*.
+
+Which seqs may be read (`find`):
+
+    below the evicted     gone: SegmentNotFound, the head tells where to go on
+    held                  that segment, open or ended
+    below the head, and neither: it was overtaken. While a publication is open
+                          for it, or for a second after the head passed it, it is
+                          still awaited; then it is skipped, and its readers get
+                          the oldest held segment after it.
+    the head              awaited
+    1 on an empty channel awaited: a subscriber may preconnect its second GET
+    any other             awaited if a publication is open for it, else
+                          SegmentNotFound
+
+A publication of a segment that was over when it opened is a publisher that starts
+anew: the channel *restarts* there, with a new epoch, unless somebody is publishing.
+
+A closed channel begins nothing more; what it holds can still be read, and at or
+above its head there is the end: ChannelClosed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from trickle_cli.errors import (
+    ChannelClosed,
+    ChannelNotFound,
+    LimitReached,
+    SegmentConflict,
+    SegmentNotFound,
+)
+from trickle_cli.protocol.sequence import NEXT, resolve
+from trickle_cli.relay.limits import Limits, Window
+from trickle_cli.relay.publication import Publication, Verdict
+from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
+
+#: Seconds between looks at the age of what is held, while there are writes.
+_LOOK_INTERVAL: Final = 1.0
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(8)
+
+
+class Channel:
+    """Made by `Hub.create`.
+
+    `epoch` names this life of the channel's numbering. `written` is when (clock
+    of the hub) it last got a byte or an end, or was made. `size` and `len()` are
+    what it holds, in bytes and segments; `total` is all bytes it ever got.
+    `restless` is the hub's set of channels that want a `tick`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        type_: str,
+        *,
+        limits: Limits,
+        window: Window,
+        clock: Callable[[], float],
+        restless: set[Channel],
+    ) -> None:
+        self.name = name
+        self.type = type_
+        self.epoch = _new_epoch()
+        self.head = 0
+        self.size = 0
+        self.total = 0
+        self.closed = False
+        self.written = clock()
+        self._limits = limits
+        self._window = window
+        self._clock = clock
+        self._restless = restless
+        self._held: dict[int, Segment] = {}
+        self._order: deque[int] = deque()  # the seqs of _held, ascending
+        self._awaited: dict[int, Segment] = {}
+        self._gone_below = 0  # seqs below this have been evicted
+        self._open: set[Segment] = set()  # begun and not ended
+        self._leaving: dict[Segment, None] = {}  # evicted, but still being read
+        self._leaving_size = 0
+        self._next_look = self.written + _LOOK_INTERVAL
+        self._publications: set[Publication] = set()
+        self._tally = Tally()
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """The type and the epoch."""
+        return self.type, self.epoch
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def oldest(self) -> int:
+        """The lowest seq held; the head where nothing is."""
+        return self._order[0] if self._order else self.head
+
+    @property
+    def readers(self) -> int:
+        """How many are attached to its segments."""
+        return self._tally.readers
+
+    @property
+    def publishers(self) -> int:
+        """How many publications are open."""
+        return len(self._publications)
+
+    @property
+    def newest(self) -> Segment | None:
+        """The segment before the head, if it is held."""
+        return self._held.get(self.head - 1)
+
+    # Reading.
+
+    def find(self, seq: int) -> Segment:
+        """The segment to read for `seq`, which may be relative: see above.
+
+        Raises SegmentNotFound, ChannelClosed, or, for the head of a closed
+        channel asked for as -1, ChannelNotFound.
+        """
+        if self.closed and seq == NEXT:
+            raise ChannelNotFound(self.name)
+        if seq < 0:
+            seq = resolve(seq, head=self.head, oldest=self.oldest)
+        if segment := self._held.get(seq):
+            return segment
+        if seq >= self.head:
+            return self._find_ahead(seq)
+        if seq < self._gone_below:
+            raise SegmentNotFound(seq, self.head)
+        return self._find_overtaken(seq)
+
+    def _find_ahead(self, seq: int) -> Segment:
+        if self.closed:
+            raise ChannelClosed(self.name)
+        if segment := self._awaited.get(seq):
+            return segment
+        if seq == self.head or (seq == 1 and self.head == 0):
+            return self._await(seq)
+        raise SegmentNotFound(seq, self.head)
+
+    def _find_overtaken(self, seq: int) -> Segment:
+        following = self._following(seq)
+        if self.closed:
+            if following is None:
+                raise ChannelClosed(self.name)
+            return following
+        if segment := self._awaited.get(seq):
+            return segment
+        if following is not None and self._overdue(following.touched):
+            return following
+        segment = self._await(seq)
+        segment.touched = self._clock()
+        self._restless.add(self)
+        return segment
+
+    def _following(self, seq: int) -> Segment | None:
+        """The oldest held segment after `seq`."""
+        index = bisect_left(self._order, seq)
+        return self._held[self._order[index]] if index < len(self._order) else None
+
+    def _await(self, seq: int) -> Segment:
+        segment = self._awaited[seq] = Segment(seq, self._tally)
+        return segment
+
+    def attach(self, reader: Reader, segment: Segment) -> None:
+        """Let `reader` read `segment`, from `find`; LimitReached if there are
+        too many readers."""
+        if self._tally.readers >= self._limits.readers:
+            self._tidy(segment)
+            raise LimitReached(
+                f"channel '{self.name}' has {self._limits.readers} readers already",
+                retryable=True,
+            )
+        segment.attach(reader)
+
+    def detach(self, reader: Reader) -> None:
+        """`reader` stops, done or not. Harmless if it has been detached."""
+        segment = reader.segment
+        if segment is not None:
+            segment.detach(reader)
+            self._tidy(segment)
+
+    def _tidy(self, segment: Segment) -> None:
+        """Forget what nobody waits for, and let go of what nobody reads."""
+        if segment.readers or segment.writers:
+            return
+        if segment.stage is Stage.WAITING:
+            if self._awaited.get(segment.seq) is segment:
+                del self._awaited[segment.seq]
+        elif segment in self._leaving:
+            del self._leaving[segment]
+            self._leaving_size -= segment.size
+
+    # Writing.
+
+    def publish(
+        self, publication: Publication, seq: int, *, reset: bool = False
+    ) -> None:
+        """Open `publication` for segment `seq`, or for what is the head at its
+        first byte if that is -1.
+
+        With `reset`, every segment before it that is open ends now. Raises
+        ChannelClosed, LimitReached.
+        """
+        if self.closed:
+            raise ChannelClosed(self.name)
+        if len(self._publications) >= self._limits.publications:
+            raise LimitReached(
+                f"channel '{self.name}' has {self._limits.publications}"
+                " open publications already",
+                retryable=False,
+            )
+        if reset:
+            self._end_open_before(self.head if seq == NEXT else seq)
+        publication.channel = self
+        self._publications.add(publication)
+        if seq != NEXT:
+            segment = publication.segment = self._segment_to_write(seq)
+            segment.writers += 1
+
+    def _segment_to_write(self, seq: int) -> Segment:
+        """What a publication for `seq` writes to. For one that is gone, a segment
+        that is in no table, and ended."""
+        segment = self._held.get(seq) or self._awaited.get(seq)
+        if segment is not None:
+            return segment
+        if seq >= self._gone_below:
+            return self._await(seq)
+        gone = Segment(seq, self._tally)
+        gone.stage = Stage.ENDED
+        return gone
+
+    def write(
+        self, publication: Publication, chunks: Sequence[bytes], *, end: bool
+    ) -> Sequence[Reader]:
+        """`Publication.write`."""
+        size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        if not (size or end):
+            return ()  # pushed on as an empty chunk, it would be the end
+        segment = publication.segment
+        if segment is None:
+            segment = publication.segment = self._segment_to_write(self.head)
+            segment.writers += 1
+        if segment.stage is Stage.ENDED:
+            if not size:  # what publishers leave behind ends so, and means nothing
+                self._done(publication)
+                return ()
+            segment = self._restart(publication, segment.seq)
+        now = self.written = segment.touched = self._clock()
+        if segment.stage is Stage.WAITING:
+            self._begin(segment, now)
+            if not end:
+                self._open.add(segment)
+        room = self._limits.segment_size - segment.size
+        if size > room:
+            self._fill(segment, b"".join(chunks)[:room])
+            return ()
+        rest = segment.append(chunks, size, end=end)
+        if end:
+            self._done(publication)
+            self._over(segment, Verdict.ENDED)
+        self._grow(size, now)
+        return rest
+
+    def _fill(self, segment: Segment, last: bytes) -> None:
+        """Add `last`, after which the segment is full, and break it off."""
+        if last:
+            wake_all(segment.append([last], len(last)))
+        segment.break_off(cut=True)
+        self._over(segment, Verdict.TOO_LARGE)
+        self._grow(len(last), segment.touched)
+
+    def _restart(self, publication: Publication, seq: int) -> Segment:
+        """A publisher starts over at `seq`, which was over when it came: drop what
+        is held, and count from there. Whoever waits for a segment to come gets
+        this one. SegmentConflict if somebody else is publishing.
+        """
+        if any(segment.writers for segment in self._open):
+            raise SegmentConflict(seq, self.head)
+        self.epoch = _new_epoch()
+        while self._order:
+            self._evict(self._held[self._order[0]])
+        self.head = self._gone_below = seq
+        segment = self._await(seq)
+        self._done(publication)
+        publication.segment = segment
+        self._publications.add(publication)
+        segment.writers += 1
+        for awaited in list(self._awaited.values()):
+            if awaited is not segment:
+                awaited.release_all(segment)
+                self._tidy(awaited)
+        return segment
+
+    def _begin(self, segment: Segment, now: float) -> None:
+        seq = segment.seq
+        self._awaited.pop(seq, None)
+        segment.stage = Stage.OPEN
+        self._held[seq] = segment
+        if not self._order or seq > self._order[-1]:
+            self._order.append(seq)
+        else:
+            insort(self._order, seq)
+        if seq >= self.head:
+            for passed in self._awaited.values():
+                if self.head <= passed.seq < seq:
+                    passed.touched = now
+                    self._restless.add(self)
+            self.head = seq + 1
+
+    def _grow(self, size: int, now: float) -> None:
+        """It has `size` bytes more. That may push others out of the window."""
+        self.size += size
+        self.total += size
+        window = self._window
+        if (
+            self.size > window.size
+            or len(self._order) > window.segments
+            or now >= self._next_look
+        ):
+            self._trim(now)
+
+    def _done(self, publication: Publication) -> None:
+        if publication in self._publications:
+            self._publications.remove(publication)
+            if publication.segment is not None:
+                publication.segment.writers -= 1
+
+    def _over(self, segment: Segment, verdict: Verdict) -> None:
+        """`segment` has ended: so is every publication on it."""
+        self._open.discard(segment)
+        if segment.writers:
+            for publication in list(self._publications):
+                if publication.segment is segment:
+                    self._done(publication)
+                    publication.judge(verdict)
+
+    def leave(self, publication: Publication) -> None:
+        """`Publication.abandon`."""
+        if publication not in self._publications:
+            return
+        self._done(publication)
+        segment = publication.segment
+        if segment is None or segment.writers:
+            return
+        segment.touched = self._clock()
+        self._restless.add(self)
+        self._tidy(segment)
+
+    # Ending.
+
+    def end_segment(self, seq: int) -> None:
+        """End `seq`, begun or awaited, as it is; the head moves past it.
+
+        Raises SegmentNotFound if it is neither. Does nothing to one that is over.
+        """
+        segment = self._held.get(seq) or self._awaited.get(seq)
+        if segment is None:
+            raise SegmentNotFound(seq, self.head)
+        if segment.stage is Stage.ENDED:
+            return
+        self.written = segment.touched = self._clock()
+        if segment.stage is Stage.WAITING:
+            self._begin(segment, self.written)
+        wake_all(segment.append((), 0, end=True))
+        self._over(segment, Verdict.ENDED)
+        self._grow(0, self.written)
+
+    def _end_open_before(self, seq: int) -> None:
+        for segment in [s for s in self._awaited.values() if s.seq < seq]:
+            if segment.writers:
+                self.end_segment(segment.seq)
+        for segment in [s for s in self._open if s.seq < seq]:
+            segment.break_off(cut=False)
+            self._over(segment, Verdict.ENDED)
+
+    def close(self) -> None:
+        """End the channel: open segments end as they are, those who wait for
+        what has not begun learn that it will not, open publications are over."""
+        if self.closed:
+            return
+        self.closed = True
+        for segment in self._open:
+            segment.touched = self._clock()
+            wake_all(segment.append((), 0, end=True))
+        self._open.clear()
+        for publication in list(self._publications):
+            self._done(publication)
+            publication.judge(Verdict.CLOSED)
+        awaited, self._awaited = self._awaited, {}
+        for segment in awaited.values():
+            segment.release_all(self._following(segment.seq))
+
+    def drop(self) -> None:
+        """Forget everything: the channel is gone from the hub."""
+        self.close()
+        for segment in (*self._held.values(), *self._leaving):
+            if segment.readers:
+                segment.forget()
+        self._held.clear()
+        self._order.clear()
+        self._leaving.clear()
+        self.size = self._leaving_size = 0
+        self._restless.discard(self)
+
+    # Time.
+
+    def tick(self, now: float) -> None:
+        """Do what was to be done by `now`: release readers of skipped seqs, give
+        up segments whose publisher does not come back."""
+        pending = False
+        for segment in [s for s in self._awaited.values() if s.seq < self.head]:
+            if segment.writers:
+                continue  # its leaving will make the channel restless again
+            if now - segment.touched < self._limits.skip:
+                pending = True
+                continue
+            del self._awaited[segment.seq]
+            segment.release_all(self._following(segment.seq))
+        for segment in [s for s in self._open if not s.writers]:
+            if now - segment.touched < self._limits.resume:
+                pending = True
+            else:
+                segment.break_off(cut=True)
+                self._over(segment, Verdict.ENDED)
+        if not pending:
+            self._restless.discard(self)
+
+    def _overdue(self, since: float) -> bool:
+        return self._clock() - since >= self._limits.skip
+
+    # The window.
+
+    def expire(self, now: float) -> None:
+        """Evict what is too old even if nothing more is written."""
+        self._trim(now)
+
+    def _trim(self, now: float) -> None:
+        self._next_look = now + _LOOK_INTERVAL
+        window = self._window
+        order = self._order
+        while len(order) > window.floor:
+            oldest = self._held[order[0]]
+            if (
+                len(order) <= window.segments
+                and self.size <= window.size
+                and not (oldest.ended and now - oldest.touched > window.seconds)
+            ):
+                return
+            self._evict(oldest)
+
+    def _evict(self, segment: Segment) -> None:
+        """Take `segment` out of the window. Who reads it may finish, as long as
+        what is kept for such readers is no more than the window itself."""
+        self._order.popleft()
+        del self._held[segment.seq]
+        self.size -= segment.size
+        self._gone_below = max(self._gone_below, segment.seq + 1)
+        if segment.stage is Stage.OPEN:
+            segment.break_off(cut=True)
+            self._over(segment, Verdict.EVICTED)
+        if segment.readers:
+            self._leaving[segment] = None
+            self._leaving_size += segment.size
+        while self._leaving_size > self._window.size:
+            oldest = next(iter(self._leaving))
+            del self._leaving[oldest]
+            self._leaving_size -= oldest.size
+            oldest.forget()

@@ -1,0 +1,200 @@
+"""The hub: all channels of a server by name, and the clock that drives them.
+
+A closed channel stays for a while, so that its readers can take what it holds
+("drains"); a new channel of the same name replaces it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import trio
+
+from trickle_cli.errors import ChannelNotFound, LimitReached
+from trickle_cli.protocol.names import (
+    CHANGEFEED,
+    CHANGEFEED_TYPE,
+    DEFAULT_TYPE,
+    RESERVED_PREFIX,
+    check_channel_name,
+)
+from trickle_cli.relay.changefeed import CHANGEFEED_WINDOW, Changefeed
+from trickle_cli.relay.channel import Channel
+from trickle_cli.relay.limits import Limits, Window
+
+#: Seconds between looks at what has become due. Skips and resumes are seconds
+#: long, so they are late by little; an idle server wakes four times a second.
+TICK = 0.25
+
+
+class Hub:
+    """Channels, made and closed by name.
+
+    `run` must be running for anything that depends on time to happen.
+
+    Args:
+        changefeed: publish the changes to `_changes`.
+        idle_timeout: seconds without a byte after which a channel is closed.
+        sweep_interval: seconds between looks for idle channels.
+        limits: bounds of all tables.
+        clock: seconds, monotonic; the default must be called inside trio.
+    """
+
+    def __init__(
+        self,
+        *,
+        changefeed: bool = False,
+        idle_timeout: float = 300,
+        sweep_interval: float = 60,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self.idle_timeout = idle_timeout
+        self.sweep_interval = sweep_interval
+        self.limits = limits or Limits()
+        self._clock = clock
+        self._channels: dict[str, Channel] = {}
+        self._draining: dict[str, float] = {}  # closed ones: until when, ascending
+        self._permanent: set[str] = set()
+        self._restless: set[Channel] = set()
+        self._changefeed: Changefeed | None = None
+        self._wants_changefeed = changefeed
+        self._swept = 0.0
+
+    def __iter__(self) -> Iterator[Channel]:
+        """The channels that are not closed."""
+        return (c for c in list(self._channels.values()) if not c.closed)
+
+    def __len__(self) -> int:
+        return len(self._channels) - len(self._draining)
+
+    # By name.
+
+    def find(self, name: str) -> Channel:
+        """The channel called `name`, closed or not; ChannelNotFound if none is."""
+        try:
+            return self._channels[name]
+        except KeyError:
+            raise ChannelNotFound(name) from None
+
+    def is_permanent(self, name: str) -> bool:
+        """Whether `name` was given to `create` as one that is always to be had."""
+        return name in self._permanent
+
+    def create(
+        self, name: str, type_: str = DEFAULT_TYPE, *, permanent: bool = False
+    ) -> Channel:
+        """Make the channel, unless it is there and open; its MIME type is fixed
+        by this. A `permanent` one is never closed for being idle.
+
+        Raises BadAddress for what cannot be a name, LimitReached.
+        """
+        check_channel_name(name)
+        if permanent:
+            self._permanent.add(name)
+        channel = self._channels.get(name)
+        if channel is not None and not channel.closed:
+            return channel
+        if channel is not None:
+            self._forget(channel)
+        self._make_room()
+        channel = self._new(name, type_ or DEFAULT_TYPE, self.limits.window)
+        if self._changefeed is not None:
+            self._changefeed.announce(added=[name])
+        return channel
+
+    def _new(self, name: str, type_: str, window: Window) -> Channel:
+        channel = self._channels[name] = Channel(
+            name,
+            type_,
+            limits=self.limits,
+            window=window,
+            clock=self._clock,
+            restless=self._restless,
+        )
+        return channel
+
+    def _make_room(self) -> None:
+        if len(self._channels) < self.limits.channels:
+            return
+        for name in self._draining:
+            self._forget(self._channels[name])
+            return
+        raise LimitReached(
+            f"there are {self.limits.channels} channels already", retryable=True
+        )
+
+    def close(self, name: str) -> None:
+        """Close the channel; it drains from now on. ChannelNotFound if there is
+        none, or if it is closed already."""
+        channel = self.find(name)
+        if channel.closed:
+            raise ChannelNotFound(name)
+        self._close(channel)
+        if self._changefeed is not None:
+            self._changefeed.announce(removed=[name])
+
+    def _close(self, channel: Channel) -> None:
+        channel.close()
+        self._draining[channel.name] = self._clock() + self.limits.linger
+
+    def _forget(self, channel: Channel) -> None:
+        channel.drop()
+        del self._channels[channel.name]
+        self._draining.pop(channel.name, None)
+
+    # Time.
+
+    def open(self) -> None:
+        """Make the changefeed, if one is wanted. `run` does it."""
+        if self._wants_changefeed and self._changefeed is None:
+            channel = self._new(CHANGEFEED, CHANGEFEED_TYPE, CHANGEFEED_WINDOW)
+            self._changefeed = Changefeed(channel)
+            self._changefeed.announce(added=[CHANGEFEED])
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Drive what depends on time, until cancelled."""
+        self.open()
+        self._swept = self._clock()
+        task_status.started()
+        while True:
+            await trio.sleep(min(TICK, self.sweep_interval))
+            self.tick()
+
+    def tick(self) -> None:
+        """Do all that is due by now."""
+        now = self._clock()
+        for channel in list(self._restless):
+            channel.tick(now)
+        for name, until in list(self._draining.items()):
+            if now < until:
+                break
+            self._forget(self._channels[name])
+        if now - self._swept >= self.sweep_interval:
+            self._swept = now
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Close the idle channels, and evict what has become too old."""
+        now = self._clock()
+        for channel in list(self._channels.values()):
+            channel.expire(now)
+            if (
+                not channel.closed
+                and now - channel.written > self.idle_timeout
+                and not channel.name.startswith(RESERVED_PREFIX)
+                and not self.is_permanent(channel.name)
+            ):
+                self.close(channel.name)
+
+    def shut_down(self) -> None:
+        """Close every channel; the changefeed tells, and goes last."""
+        closing = [c for c in self if c.name != CHANGEFEED]
+        for channel in closing:
+            self._close(channel)
+        if self._changefeed is not None:
+            if closing:
+                self._changefeed.announce(removed=[c.name for c in closing])
+            self._close(self._changefeed.channel)

@@ -1,0 +1,339 @@
+"""One connection: requests in, one at a time, and their answers out.
+
+A connection is not a task. Its transport calls `received`; what came is parsed,
+handled and answered before that returns, in one stack of plain calls from the
+bytes of a POST to the sockets of those who read it. What a request begins and does
+not finish at once is its *exchange*: an `Intake` that waits for more of a body, or a
+`Delivery` that waits for its segment. A peer that goes away is noticed at any time.
+
+Only what must wait gets a task, for as long as it waits: a late reader that
+catches up, an answer that the peer does not take, a fan-out to very many. Until
+such errands are done the transport is paused.
+
+There are no timers either: `check` is called every second, and gives up what has
+not moved for too long.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import trio
+
+from trickle_cli.protocol.http1 import (
+    END,
+    Buffer,
+    Malformed,
+    Request,
+    RequestEvent,
+    RequestParser,
+)
+from trickle_cli.protocol.responses import Answer, encode, encode_published, problem
+from trickle_cli.server.transport import Disconnected, Transport
+
+_log = logging.getLogger(__name__)
+
+#: Requests served out of one read before others get a turn.
+_TURN: Final = 32
+#: Events that a peer may pipeline behind an answer that is still to come. What is
+#: more stays in the kernel, and the peer is held back.
+MAX_PIPELINED: Final = 1024
+#: How much of a refused body is read and thrown away, so that the peer, which is
+#: still sending, gets to see the answer: a reset would destroy it.
+DISCARD_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a connection waits for its peer, in seconds.
+
+    `head` for the rest of a request's head · `idle` for the next request ·
+    `stall` for a peer that takes nothing of what is sent · `discard` for the end
+    of a body that was refused.
+    """
+
+    head: float = 10
+    idle: float = 75
+    stall: float = 30
+    discard: float = 2
+
+
+class Exchange(Protocol):
+    """A request that is not answered yet."""
+
+    def take(self, chunks: list[bytes], *, end: bool) -> None:
+        """More of the request's body has come, or its end."""
+
+    def hang_up(self) -> None:
+        """The connection is over: leave the relay as it should be left."""
+
+    def waiting_for(self) -> object:
+        """What the peer has to do next; the same as long as it does not do it.
+        None if it may take for ever."""
+
+
+class Connection:
+    """Serves one peer.
+
+    `begin` handles a request: it answers it, or sets `exchange`. Tasks for
+    errands go into `nursery`. `on_close` is called once, at the end.
+    """
+
+    __slots__ = (
+        "_begin",
+        "_body_done",
+        "_closed",
+        "_closing",
+        "_discarding",
+        "_errands",
+        "_events",
+        "_in_turn",
+        "_nursery",
+        "_on_close",
+        "_owed",
+        "_parser",
+        "_patience",
+        "_request",
+        "_seen",
+        "_served",
+        "_since",
+        "exchange",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        begin: Callable[[Connection, Request], None],
+        on_close: Callable[[Connection], None],
+        nursery: trio.Nursery,
+        patience: Patience,
+    ) -> None:
+        self.transport = transport
+        self.exchange: Exchange | None = None
+        self._begin = begin
+        self._on_close = on_close
+        self._nursery = nursery
+        self._patience = patience
+        self._parser = RequestParser()
+        self._events: deque[RequestEvent] = deque()
+        self._request: Request | None = None
+        self._body_done = True
+        self._served = 0
+        self._owed = b""
+        self._errands: list[Callable[[], Awaitable[None]]] = []
+        self._in_turn = False
+        self._closing = False
+        self._discarding = 0
+        self._closed = False
+        self._seen: object = None
+        self._since = 0.0
+
+    # Input.
+
+    def received(self, data: Buffer) -> None:
+        """Take `data` from the transport."""
+        if self._discarding:
+            self._discarding -= len(data)
+            if self._discarding <= 0:
+                self.close()
+            return
+        try:
+            self._events.extend(self._parser.feed(data))
+            self._proceed()
+        except Exception as error:  # noqa: BLE001 - the connection boundary
+            self._fail(error)
+
+    def hung_up(self) -> None:
+        """The peer has gone."""
+        self.close()
+
+    def _proceed(self) -> None:
+        """Serve what has come, as far as it can be served without waiting."""
+        self._in_turn = True
+        events = self._events
+        last = self._served + _TURN
+        while events and not (self._errands or self._closing):
+            if self.exchange is None:
+                self._next(events.popleft())
+                if self._served > last:
+                    self.run_errand(trio.lowlevel.checkpoint)
+            elif self._body_done:
+                break  # the next request waits for this one's answer
+            elif isinstance(event := events[0], Malformed):
+                self.exchange.hang_up()
+                self._refuse(event.status, event.reason)
+            else:
+                chunks = self._take_body()
+                self.exchange.take(chunks, end=self._body_done)
+        self._in_turn = False
+        if self._closing and not self._errands:
+            self._say_goodbye()
+        elif len(events) > MAX_PIPELINED and not self._errands:
+            self.transport.pause()
+
+    def _next(self, event: RequestEvent) -> None:
+        if isinstance(event, Request):
+            self._request = event
+            self._served += 1
+            self._body_done = not event.has_body
+            self._begin(self, event)
+        elif isinstance(event, Malformed):
+            self._refuse(event.status, event.reason)
+        # else it belongs to a body whose request has been answered
+
+    def _take_body(self) -> list[bytes]:
+        """What has come of the request's body; notes whether its end has."""
+        chunks: list[bytes] = []
+        events = self._events
+        while events and not self._body_done:
+            event = events[0]
+            if isinstance(event, bytes):
+                chunks.append(event)
+            elif event is END:
+                self._body_done = True
+            else:
+                break
+            events.popleft()
+        return chunks
+
+    # Output.
+
+    def answer(self, answer: Answer, *, close: bool = False) -> None:
+        """Send the whole answer to the present request; the exchange is over.
+
+        The connection ends with it if `close` is set, if the peer wants that, or
+        if there is more of a body to come.
+        """
+        if not close:
+            self._take_body()
+            assert self._request is not None
+            close = not (self._body_done and self._request.keep_alive)
+        self.exchange = None
+        self._closing = close
+        self.send(encode(answer, close=close))
+
+    def published(self, epoch: str, seq: int) -> None:
+        """`answer` a POST whose body was taken whole, as segment `seq`."""
+        assert self._request is not None
+        self.exchange = None
+        self._closing = close = not self._request.keep_alive
+        self.send(encode_published(epoch, seq, close=close))
+
+    def send(self, data: bytes) -> None:
+        """Send `data`, in an errand if the peer does not take it at once."""
+        taken = 0 if self._owed else self.transport.send_nowait(data)
+        if taken < len(data):
+            self._owed += data[taken:]
+            self.run_errand(self._flush)
+
+    async def _flush(self) -> None:
+        while self._owed:
+            taken = await self.transport.sendv([self._owed])
+            self._owed = self._owed[taken:]
+
+    def delivered(self, *, close: bool) -> None:
+        """The exchange has sent all of its answer."""
+        self.exchange = None
+        self._closing = close
+        if (close or self._events) and not self._in_turn:
+            self.run_errand(trio.lowlevel.checkpoint)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer what cannot be understood, which ends the connection."""
+        self._body_done = False
+        self.answer(problem(status, reason), close=True)
+
+    # Errands.
+
+    def run_errand(self, errand: Callable[[], Awaitable[None]]) -> None:
+        """Do what has to wait, in a task; nothing else is served meanwhile."""
+        if self._closed:
+            return
+        self._errands.append(errand)
+        if len(self._errands) == 1:
+            self.transport.pause()
+            self._nursery.start_soon(self._run_errands)
+
+    async def _run_errands(self) -> None:
+        try:
+            while self._errands and not self._closed:
+                await self._errands[0]()
+                self._errands.pop(0)
+            if not self._closed:
+                self.transport.resume()
+                self._proceed()
+        except Disconnected:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - the connection boundary
+            self._fail(error)
+
+    # The end.
+
+    def _say_goodbye(self) -> None:
+        """The last answer is sent. If the peer is still sending a body, let it
+        see that before the connection goes."""
+        self._events.clear()
+        if self._body_done:
+            self.close()
+        else:
+            self._discarding = DISCARD_BYTES
+            self.transport.shut_down_sending()
+            self.transport.resume()
+
+    def close(self, *, fail: bool = False) -> None:
+        """End the connection at once. With `fail`, the peer sees a failure."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.exchange is not None:
+            self.exchange.hang_up()
+            self.exchange = None
+        self._events.clear()
+        self._parser.close()
+        self.transport.close(fail=fail)
+        self._on_close(self)
+
+    def _fail(self, error: Exception) -> None:
+        """A fault of ours: it costs this connection, and no other."""
+        _log.error("a connection failed: %s: %s", type(error).__name__, error)
+        self.close()
+
+    # Deadlines.
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.exchange is not None or bool(self._errands)
+
+    def check(self, now: float) -> None:
+        """Give up if the peer has kept us waiting for too long. Called every
+        second or so; `now` is trio's clock, in seconds."""
+        limit, awaited = self._waiting_for()
+        if awaited != self._seen:
+            self._seen, self._since = awaited, now
+        elif awaited is not None and now - self._since > limit:
+            if self._parser.in_head and not self.busy and not self._discarding:
+                limit = self._patience.head
+                self._refuse(408, f"the request's head took more than {limit:g} s")
+                self._proceed()
+            else:
+                self.close()
+
+    def _waiting_for(self) -> tuple[float, object]:
+        """For how long, and for what: the same as long as nothing moves."""
+        patience = self._patience
+        if self._owed:
+            return patience.stall, ("flush", len(self._owed))
+        if self.exchange is not None:
+            return patience.stall, self.exchange.waiting_for()
+        if self._discarding:
+            return patience.discard, "discard"
+        if self._parser.in_head:
+            return patience.head, ("head", self._served)
+        return patience.idle, ("idle", self._served)

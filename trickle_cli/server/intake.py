@@ -1,0 +1,103 @@
+"""The body of one POST on its way into a segment.
+
+`take` is where a publisher's bytes enter the relay: `Publication.write` stores
+them and pushes them to the live readers before it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trickle_cli.errors import LimitReached, SegmentConflict
+from trickle_cli.protocol.requests import Publish
+from trickle_cli.protocol.responses import Answer, problem
+from trickle_cli.relay import Channel, Publication, Verdict
+from trickle_cli.relay.segment import push_on
+from trickle_cli.server.answers import full
+from trickle_cli.server.connection import Connection
+
+
+class Intake(Publication):
+    """The exchange of one POST on `connection`.
+
+    If `channel` is closed, `replace` makes it anew: that happens at the first
+    body byte, and not at all for an empty body.
+    """
+
+    __slots__ = ("_connection", "_replace", "_wanted")
+
+    def __init__(
+        self,
+        connection: Connection,
+        wanted: Publish,
+        replace: Callable[[Publish], Channel],
+    ) -> None:
+        super().__init__()
+        self._connection = connection
+        self._wanted = wanted
+        self._replace = replace
+
+    def start(self, channel: Channel) -> None:
+        """Open, unless the channel has to be replaced first. LimitReached."""
+        if not channel.closed:
+            channel.publish(self, self._wanted.seq, reset=self._wanted.reset)
+        self._connection.exchange = self
+
+    def take(self, chunks: list[bytes], *, end: bool) -> None:
+        try:
+            if self.channel is None and not self._start_over(empty=not chunks):
+                return
+            rest = self.write(chunks, end=end)
+        except SegmentConflict as conflict:
+            answer = problem(409, str(conflict))
+            self._answer(answer._replace(seq=conflict.seq, latest=conflict.latest))
+            return
+        if rest:
+            self._connection.run_errand(lambda: push_on(rest))
+        if end and self.verdict is None:
+            assert self.channel is not None
+            self._connection.published(self.channel.epoch, self.seq)
+
+    def _start_over(self, *, empty: bool) -> bool:
+        """Replace the closed channel. False if that came to nothing."""
+        if empty:
+            self._answer(Answer(seq=max(self._wanted.seq, 0), closed=True))
+            return False
+        try:
+            channel = self._replace(self._wanted)
+            channel.publish(self, self._wanted.seq, reset=self._wanted.reset)
+        except LimitReached as error:
+            self._answer(full(error))
+            return False
+        return True
+
+    def _answer(self, answer: Answer, *, close: bool = False) -> None:
+        self.abandon()
+        self._connection.answer(answer, close=close)
+
+    def judged(self) -> None:
+        self._connection.run_errand(self._give_verdict)
+
+    async def _give_verdict(self) -> None:
+        if self._connection.exchange is not self:
+            return  # it had just come to its own end
+        assert self.channel is not None
+        seq, epoch, latest = self.seq, self.channel.epoch, self.channel.head
+        match self.verdict:
+            case Verdict.CLOSED:
+                answer = Answer(closed=True)
+            case Verdict.TOO_LARGE:
+                text = f"segment {seq} is too large; the part that fits is kept"
+                answer = problem(413, text)._replace(latest=latest)
+            case Verdict.EVICTED:
+                text = f"segment {seq} was open for too long, it is out of the window"
+                answer = problem(409, text)._replace(latest=latest)
+            case _:
+                answer = Answer()
+        self._answer(answer._replace(seq=seq, epoch=epoch), close=True)
+
+    def hang_up(self) -> None:
+        self.abandon()
+
+    def waiting_for(self) -> object:
+        return None  # a live publisher may pause; the idle sweep looks after it

@@ -1,0 +1,105 @@
+"""Listening sockets, and the loop that accepts from them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from trickle_cli.errors import TrickleError
+
+_log = logging.getLogger(__name__)
+
+#: The kernel caps it at net.core.somaxconn (4096 on Linux).
+_BACKLOG: Final = 4096
+#: Connections accepted before other tasks get a turn.
+_BATCH: Final = 64
+#: Out of descriptors or memory: the peer waits in the backlog meanwhile.
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_EXHAUSTED_PAUSE: Final = 0.1
+#: A peer that vanished without a word is noticed after about 30 + 5 × 6 seconds.
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 6), ("TCP_KEEPCNT", 5))
+
+
+async def listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address that `host` has, at `port`, 0 for a free one.
+
+    The sockets are the caller's to close. Raises TrickleError with a hint if the
+    name cannot be resolved or an address cannot be had.
+    """
+    try:
+        found = await trio.socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise TrickleError(
+            f"cannot listen on {host!r}: {error.strerror or error}"
+        ) from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, proto, _, address in dict.fromkeys(found):
+            wanted = (address[0], port, *address[2:])
+            sock = _listen_on(socket.socket(family, kind, proto), wanted)
+            sockets.append(sock)
+            port = sock.getsockname()[1]  # if it was 0: the same for all of them
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise TrickleError(_reason(host, port, error)) from error
+    return sockets
+
+
+def _listen_on(sock: socket.socket, address: tuple[str | int, ...]) -> socket.socket:
+    """Options set here are inherited by what is accepted."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        sock.setblocking(False)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(host: str, port: int, error: OSError) -> str:
+    what = f"cannot listen on {host}:{port}: {error.strerror or error}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what} — stop what runs there, or choose another --port (0: any)"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"{what} — ports below 1024 need rights, choose another --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{what} — this machine does not have that address, see --host"
+    return what
+
+
+async def accept_from(
+    listener: socket.socket, serve: Callable[[socket.socket], None]
+) -> None:
+    """Accept until cancelled, and hand each connection to `serve`."""
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        for _ in range(_BATCH):
+            try:
+                sock, _address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    _log.warning("cannot accept a connection: %s", error.strerror)
+                    await trio.sleep(_EXHAUSTED_PAUSE)
+                    break
+                continue  # the peer gave up before we came to it
+            sock.setblocking(False)
+            serve(sock)

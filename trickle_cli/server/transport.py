@@ -1,0 +1,219 @@
+"""How a connection reaches its peer: the one door to sockets and streams.
+
+`SocketTransport` is a plain non-blocking socket: the fan-out needs a send that
+does not wait and does not switch tasks. `StreamTransport` is any
+`trio.abc.Stream` (TLS, memory streams). It has no such send and takes nothing at
+once, so its readers always pull.
+
+What comes in is handed to the connection by `Connection.received`; while that
+must not happen, it pauses its transport, and the peer feels the back-pressure.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+import trio
+
+from trickle_cli.errors import ConnectionFailed
+from trickle_cli.protocol.http1 import Buffer
+from trickle_cli.server.poller import Poller
+
+#: One read takes at most so many bytes: a few of the usual 64 KiB chunks.
+RECEIVE_SIZE: Final = 256 * 1024
+#: Linux takes at most 1024 buffers in one sendmsg (IOV_MAX).
+MAX_BUFFERS: Final = 1024
+
+# All sockets of a process read into this: what is received is used up before
+# anything else can be read.
+_inbox: Final = memoryview(bytearray(RECEIVE_SIZE))
+
+
+class Disconnected(ConnectionFailed):
+    """The connection is over: the peer closed it, it broke, or we break it off."""
+
+
+class Receiver(Protocol):
+    """What a transport hands its input to. Neither call waits."""
+
+    def received(self, data: Buffer) -> None:
+        """`data` has come; it is valid during this call."""
+
+    def hung_up(self) -> None:
+        """Nothing more will come: the peer ended the connection, or it broke."""
+
+
+class Transport(Protocol):
+    """The wire of one connection."""
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for a person."""
+
+    def send_nowait(self, data: bytes) -> int:
+        """Send what can be sent at once; how many bytes that was. Errors count as
+        nothing sent: they come up in `sendv`."""
+
+    def sendv_nowait(self, buffers: Sequence[bytes | memoryview]) -> int:
+        """`send_nowait` of many buffers in one call."""
+
+    async def sendv(self, buffers: Sequence[bytes | memoryview]) -> int:
+        """Wait until at least one byte is sent; how many were. Disconnected."""
+
+    def pause(self) -> None:
+        """Receive nothing until `resume`."""
+
+    def resume(self) -> None:
+        """Receive again."""
+
+    def shut_down_sending(self) -> None:
+        """Tell the peer that no more will come."""
+
+    def close(self, *, fail: bool = False) -> None:
+        """Close; what was sent is still delivered. A `sendv` that waits raises.
+        With `fail`, the peer sees a failure instead of an end."""
+
+
+class SocketTransport:
+    """A connected, non-blocking TCP or Unix socket, which it owns."""
+
+    __slots__ = ("_poller", "_receiver", "_sock")
+
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+        self._sock = sock
+        self._poller = poller
+        self._receiver: Receiver | None = None
+
+    def open(self, receiver: Receiver) -> None:
+        """Begin to hand what is received to `receiver`."""
+        self._receiver = receiver
+        self._poller.add(self._sock, self._ready)
+
+    @property
+    def peer(self) -> str:
+        try:
+            address = self._sock.getpeername()
+        except OSError:
+            return "a peer that has gone"
+        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local"
+
+    def _ready(self) -> None:
+        assert self._receiver is not None
+        try:
+            count = self._sock.recv_into(_inbox)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            count = 0
+        if count:
+            self._receiver.received(_inbox[:count])
+        else:
+            self._receiver.hung_up()
+
+    def send_nowait(self, data: bytes) -> int:
+        try:
+            return self._sock.send(data)
+        except OSError:
+            return 0
+
+    def sendv_nowait(self, buffers: Sequence[bytes | memoryview]) -> int:
+        try:
+            return self._sock.sendmsg(buffers[:MAX_BUFFERS])
+        except OSError:
+            return 0
+
+    async def sendv(self, buffers: Sequence[bytes | memoryview]) -> int:
+        while True:
+            try:
+                return self._sock.sendmsg(buffers[:MAX_BUFFERS])
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+            except trio.ClosedResourceError:
+                raise Disconnected("the connection was closed") from None
+
+    def pause(self) -> None:
+        self._poller.pause(self._sock)
+
+    def resume(self) -> None:
+        self._poller.resume(self._sock)
+
+    def shut_down_sending(self) -> None:
+        with suppress(OSError):  # the peer has gone; reading will tell
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self, *, fail: bool = False) -> None:
+        if self._sock.fileno() < 0:
+            return
+        if fail:
+            linger = struct.pack("ii", 1, 0)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._poller.remove(self._sock)
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+
+
+class StreamTransport:
+    """Any `trio.abc.Stream`, which it owns. It works while `run` runs."""
+
+    def __init__(self, stream: trio.abc.Stream, peer: str = "a stream") -> None:
+        self._stream = stream
+        self._peer = peer
+        self._scope = trio.CancelScope()
+        self._paused = False
+        self._closed = False
+        self._resumed = trio.lowlevel.ParkingLot()
+
+    async def run(self, receiver: Receiver) -> None:
+        """Hand what is received to `receiver`, until either side closes."""
+        try:
+            with self._scope:
+                while data := await self._stream.receive_some(RECEIVE_SIZE):
+                    receiver.received(data)
+                    while self._paused:
+                        await self._resumed.park()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            if not self._closed:
+                receiver.hung_up()
+            await trio.aclose_forcefully(self._stream)
+
+    @property
+    def peer(self) -> str:
+        return self._peer
+
+    def send_nowait(self, data: bytes) -> int:  # noqa: ARG002
+        return 0
+
+    def sendv_nowait(self, buffers: Sequence[bytes | memoryview]) -> int:  # noqa: ARG002
+        return 0
+
+    async def sendv(self, buffers: Sequence[bytes | memoryview]) -> int:
+        data = b"".join(buffers)
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected(str(error)) from error
+        return len(data)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self._resumed.unpark_all()
+
+    def shut_down_sending(self) -> None:
+        pass  # streams at large cannot; closing must do
+
+    def close(self, *, fail: bool = False) -> None:  # noqa: ARG002
+        self._closed = True
+        self._scope.cancel()
