@@ -108,6 +108,12 @@ def _find(fields: Sequence[Field], name: bytes) -> bytes | None:
     return None
 
 
+def _is_empty(fields: Sequence[Field]) -> bool:
+    """Whether what `fields` announce is a body of no bytes."""
+    length = _find(fields, b"content-length")
+    return length is not None and not length.strip(b"0 \t")
+
+
 class _Refused(Exception):
     pass
 
@@ -151,25 +157,17 @@ class _Parser(Generic[_EventT]):
         self._malformed: Malformed | None = None
         self._dead = False
 
-    @property
-    def in_head(self) -> bool:
-        """Whether a head has begun and is not complete."""
-        return self._head_fed > 0
-
     def feed(self, data: Buffer) -> list[_EventT]:
         """Take the next bytes; return the events that they complete."""
         if self._dead:
             return []
         marks = self._marks
-        rest = b""
         try:
             self._http.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            rest = self._after_upgrade(data, upgrade.args[0])
+            self._go_on(data, upgrade.args[0])
         except httptools.HttpParserError as error:
-            # Bytes after the end of the last message are nobody's: not an error.
-            if not self._dead and self._malformed is None:
-                self._malformed = Malformed(400, f"bad HTTP: {error}")
+            self._note(error)
         if marks == self._marks:
             self._count_unmarked(len(data))
         events, self._events = self._events, []
@@ -178,21 +176,31 @@ class _Parser(Generic[_EventT]):
         if self._malformed is not None:
             events.append(self._malformed)
             self._dead = True
-        if rest:
-            events += self.feed(rest)
         return events
 
     def close(self) -> None:
         """Let go of llhttp, whose callbacks refer back to this object."""
         self._dead = True
-        del self._http
+        if hasattr(self, "_http"):
+            del self._http
 
-    def _after_upgrade(self, data: Buffer, offset: int) -> bytes:
-        """llhttp took the end of a head for the end of HTTP: what comes after."""
-        if self._in_body:
-            self._malformed = Malformed(400, "an upgrade cannot have a body")
-            return b""
-        return bytes(memoryview(data)[offset:])
+    def _go_on(self, data: Buffer, offset: int) -> None:
+        """llhttp took the end of a head for the end of HTTP: feed what comes after,
+        in a loop, as one feed can hold thousands of such heads."""
+        rest = memoryview(data)
+        while rest := rest[offset:]:
+            offset = len(rest)
+            try:
+                self._http.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                offset = upgrade.args[0]
+            except httptools.HttpParserError as error:
+                self._note(error)
+
+    def _note(self, error: httptools.HttpParserError) -> None:
+        # Bytes after the end of the last message are nobody's: not an error.
+        if not self._dead and self._malformed is None:
+            self._malformed = Malformed(400, f"bad HTTP: {error}")
 
     def _count_unmarked(self, size: int) -> None:
         """Count fed bytes that completed no head and ended no message."""
@@ -263,6 +271,12 @@ class RequestParser(_Parser[RequestEvent]):
         self._keep_alive = True
         self._http = httptools.HttpRequestParser(self)
 
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun (as far as its target, if it shares its bytes with
+        the end of another message) and is not complete."""
+        return self._head_fed > 0 or self._target != b""
+
     def on_url(self, url: bytes) -> None:
         self._target += url
         if len(self._target) > MAX_TARGET:
@@ -282,17 +296,22 @@ class RequestParser(_Parser[RequestEvent]):
             self._refuse(400, "a request has one Host field")
         self._keep_alive = keep = not http10 and http.should_keep_alive()
         self._in_body = body = self._chunked or self._length
+        if body and http.should_upgrade() and not _is_empty(fields):
+            self._refuse(400, "an upgrade cannot have a body")
         method = http.get_method()
         self._events.append(Request(method, target, fields, http10, keep, body))
 
     def on_message_complete(self) -> None:
-        self._dead = not self._keep_alive
         if self._in_body:
             self._in_body = False
             self._marks += 1
+            self._fields.clear()  # of trailers, which the next head must not inherit
             if self._body:
                 self._events += self._take_body()
             self._events.append(END)
+        if not self._keep_alive:
+            self._dead = True
+            raise _Refused  # what follows: llhttp would keep HTTP/1.0 alive
 
 
 class ResponseParser(_Parser[ResponseEvent]):
@@ -324,6 +343,9 @@ class ResponseParser(_Parser[ResponseEvent]):
         status = http.get_status_code()
         self._informational = 100 <= status < 200
         if self._informational:
+            if status > 103 and (self._chunked or self._length):
+                # llhttp would wait for it, as for the body of the final response.
+                self._refuse(502, "an informational response cannot have a body")
             return
         if http.get_http_version() not in {"1.1", "1.0"}:
             self._refuse(502, "the server does not speak HTTP/1.1")
@@ -338,6 +360,7 @@ class ResponseParser(_Parser[ResponseEvent]):
         if self._informational:
             return
         self._in_body = False
+        self._fields.clear()  # of trailers, which the next head must not inherit
         if self._body:
             self._events += self._take_body()
         self._events.append(END)

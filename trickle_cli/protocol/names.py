@@ -10,6 +10,8 @@ from trickle_cli.errors import BadAddress
 
 CHANGEFEED: Final = "_changes"
 RESERVED_PREFIX: Final = "_"
+DEFAULT_PORT: Final = 2939
+DEFAULT_SERVER: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
 DEFAULT_TYPE: Final = "application/octet-stream"
 CHANGEFEED_TYPE: Final = "application/json"
 

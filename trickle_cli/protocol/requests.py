@@ -91,13 +91,12 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
 
 def _path(target: bytes) -> bytes:
     """The path alone of a target, which may be absolute (RFC 9112, 3.2.2)."""
-    if not target.startswith(b"/"):
-        _, scheme_end, rest = target.partition(b"://")
-        if not scheme_end:
-            return b""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/"):
+        _, _, rest = path.partition(b"://")
         _, slash, path = rest.partition(b"/")
-        target = slash + path
-    return target.partition(b"?")[0]
+        path = slash + path
+    return path
 
 
 def _on_channel(request: Request, channel: str) -> Operation | Answer:
@@ -136,7 +135,7 @@ def _publish(request: Request, channel: str, seq: int) -> Publish:
         if name == b"content-type":
             type_ = _type(value)
         elif name == b"expect":
-            expect = value.decode("latin-1").lower()
+            expect = value.strip().decode("latin-1").lower()
         elif name == _RESET:
             reset = True
     return Publish(channel, seq, type_, reset, expect)
@@ -144,7 +143,7 @@ def _publish(request: Request, channel: str, seq: int) -> Publish:
 
 def _type(value: bytes | None) -> str:
     """A MIME type as the peer sent it, or the default where it sent none."""
-    return value.decode("latin-1").strip() if value else names.DEFAULT_TYPE
+    return (value or b"").strip().decode("latin-1") or names.DEFAULT_TYPE
 
 
 def _not_allowed(request: Request, allow: str) -> Answer:

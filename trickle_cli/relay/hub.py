@@ -63,7 +63,11 @@ class Hub:
 
     def __iter__(self) -> Iterator[Channel]:
         """The channels that are not closed."""
-        return (c for c in list(self._channels.values()) if not c.closed)
+        return (channel for channel in self.all() if not channel.closed)
+
+    def all(self) -> list[Channel]:
+        """The channels, those that drain among them."""
+        return list(self._channels.values())
 
     def __len__(self) -> int:
         return len(self._channels) - len(self._draining)

@@ -15,6 +15,7 @@ from trickle_cli.server.handlers import Creation, Handlers
 from trickle_cli.server.listener import accept_from
 from trickle_cli.server.poller import AVAILABLE, Poller
 from trickle_cli.server.transport import SocketTransport, StreamTransport, Transport
+from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 #: Seconds between looks at connections whose peers may be too slow.
 _WATCH_INTERVAL = 1.0
@@ -64,9 +65,10 @@ class Server:
             limits=config.limits,
         )
         base = config.base_path
+        self.base_path = base if base.endswith("/") else base + "/"
         self._handlers = Handlers(
             self.hub,
-            base_path=base if base.endswith("/") else base + "/",
+            base_path=self.base_path,
             creation=Creation(
                 automatic=config.autocreate, explicit=config.allow_create
             ),
@@ -74,12 +76,8 @@ class Server:
         self._connections: set[Connection] = set()
         self._poller: Poller | None = None
         self._stopping = trio.Event()
+        self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
-
-    @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._connections)
 
     async def run(
         self,
@@ -116,11 +114,34 @@ class Server:
                 connection.close()
             if self._poller is not None:
                 self._poller.close()
+            self._ended.set()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Accept no more, close all channels, let readers take what there is for
-        `drain` seconds at most; then `run` returns."""
+        `drain` seconds at most; then `run` returns, and so does this."""
         self._stopping.set()
+        await self._ended.wait()
+
+    def statistics(self) -> ServerStatistics:
+        """A snapshot, for showing."""
+        return ServerStatistics(
+            connections=len(self._connections),
+            channels=tuple(
+                ChannelStatistics(
+                    name=channel.name,
+                    type=channel.type,
+                    epoch=channel.epoch,
+                    head=channel.head,
+                    segments=len(channel),
+                    size=channel.size,
+                    total=channel.total,
+                    readers=channel.readers,
+                    publishers=channel.publishers,
+                    closed=channel.closed,
+                )
+                for channel in self.hub.all()
+            ),
+        )
 
     async def _drain(self) -> None:
         """Wait until no connection is in the middle of anything."""

@@ -1,0 +1,65 @@
+"""`trickle`, and `python -m trickle_cli`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trickle_cli import __version__
+from trickle_cli.commands import pub, serve, sub, watch
+from trickle_cli.commands.running import main as run_main
+
+app = typer.Typer(
+    name="trickle",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # formatting help takes rich as long as all the rest
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trickle {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="""\b
+Example, in three terminals:
+  trickle serve --autocreate
+  ffmpeg -re -i film.mp4 -c copy -f mpegts - | trickle pub cam
+  trickle sub cam > film.ts"""
+)
+def trickle(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Pipe live data through Trickle channels.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such channel, 4 data was lost, 5
+    not allowed, 124 timed out, 130 and 143 interrupted, 141 nobody reads the output.
+    """
+
+
+app.command(epilog=serve.EPILOG, short_help="Run a server.")(serve.serve)
+app.command(epilog=pub.EPILOG, short_help="Publish standard input.")(pub.pub)
+app.command(epilog=sub.EPILOG, short_help="Receive a channel.")(sub.sub)
+app.command(epilog=watch.EPILOG, short_help="See what happens.")(watch.watch)
+
+
+def main() -> None:
+    """The command."""
+    run_main(app)
+
+
+if __name__ == "__main__":
+    main()

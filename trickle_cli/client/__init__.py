@@ -1,0 +1,20 @@
+"""Clients of any Trickle server, ours or not.
+
+`Publisher` and `Subscriber` carry segments over `connection`, which reads while it
+writes; `Control` asks for everything that is one short request.
+"""
+
+from trickle_cli.client.control import Control, Head
+from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.publisher import Publisher, SegmentWriter
+from trickle_cli.client.subscriber import SegmentReader, Subscriber
+
+__all__ = [
+    "Control",
+    "Endpoint",
+    "Head",
+    "Publisher",
+    "SegmentReader",
+    "SegmentWriter",
+    "Subscriber",
+]

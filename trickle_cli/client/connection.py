@@ -1,0 +1,164 @@
+"""One HTTP/1.1 connection to a server, read while it is written.
+
+A publisher's request may be answered long before its body ends (the channel is
+closed, or not there), so sending and receiving are independent here: one task may
+be in `send` while another is in `response`. Requests are sent one at a time.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.reasons import reason_of, unreachable
+from trickle_cli.errors import ConnectionFailed, ProtocolViolation
+from trickle_cli.protocol.http1 import (
+    END,
+    Malformed,
+    Response,
+    ResponseEvent,
+    ResponseParser,
+)
+
+#: Seconds that connecting may take, TLS and all.
+CONNECT_TIMEOUT: Final = 10
+_RECEIVE_SIZE: Final = 256 * 1024
+#: A server that vanished without a word is noticed after about 20 + 5 × 5 seconds.
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 5))
+
+
+class Connection:
+    """Made by `connect`. Close it with `aclose`.
+
+    `where` is the server, for messages. All methods raise ConnectionFailed when
+    the connection breaks, and ProtocolViolation for what is not HTTP.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, where: str) -> None:
+        self.where = where
+        self._stream = stream
+        self._parser = ResponseParser()
+        self._events: deque[ResponseEvent] = deque()
+        self._eof = False
+        self._keep_alive = True
+
+    async def send(self, data: bytes) -> None:
+        """Send `data`, waiting as long as the server does not take it."""
+        with _failures(self.where):
+            await self._stream.send_all(data)
+
+    async def response(self) -> Response:
+        """Wait for the head of the next response."""
+        event = await self._next()
+        if isinstance(event, Response):
+            self._keep_alive = event.keep_alive
+            return event
+        raise ProtocolViolation(f"{self.where} answered what was not asked")
+
+    async def data(self) -> bytes | None:
+        """More of the response's body; None at its end."""
+        event = await self._next()
+        if isinstance(event, bytes):
+            return event
+        if event is END:
+            return None
+        raise ProtocolViolation(f"{self.where} began another answer inside of one")
+
+    async def text(self, limit: int = 1000) -> str:
+        """The response's body to its end, and of it the first `limit` bytes."""
+        body = b""
+        while (data := await self.data()) is not None:
+            body = (body + data)[:limit]
+        return body.decode("utf-8", "replace").strip()
+
+    async def skip(self, count: int) -> bool:
+        """Drop `count` bytes of the body. False if it has fewer."""
+        while count > 0:
+            data = await self.data()
+            if data is None:
+                return False
+            if len(data) > count:
+                self._events.appendleft(data[count:])
+            count -= len(data)
+        return True
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may be sent after the response that has ended."""
+        return self._keep_alive and not self._eof and not self._events
+
+    async def _next(self) -> ResponseEvent:
+        while not self._events:
+            if self._eof:
+                raise ConnectionFailed(f"{self.where} closed the connection")
+            with _failures(self.where):
+                data = await self._stream.receive_some(_RECEIVE_SIZE)
+            self._eof = not data
+            events = self._parser.feed(data) if data else self._parser.feed_eof()
+            self._events.extend(events)
+        event = self._events.popleft()
+        if isinstance(event, Malformed):
+            raise ProtocolViolation(f"{self.where} sent {event.reason}")
+        return event
+
+    async def aclose(self) -> None:
+        """Close at once, whatever is on its way."""
+        self._eof = True
+        self._parser.close()
+        await trio.aclose_forcefully(self._stream)
+
+
+async def connect(endpoint: Endpoint) -> Connection:
+    """Connect to the server of `endpoint`. Raises ConnectionFailed."""
+    where = endpoint.server
+    try:
+        with trio.fail_after(CONNECT_TIMEOUT):
+            return Connection(await _open_stream(endpoint), where)
+    except trio.TooSlowError:
+        text = f"cannot reach {where}: no answer within {CONNECT_TIMEOUT} s"
+        raise ConnectionFailed(text) from None
+    except _FAILURES as error:
+        raise ConnectionFailed(unreachable(where, error)) from error
+
+
+async def _open_stream(endpoint: Endpoint) -> trio.abc.Stream:
+    stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    if endpoint.scheme == "http":
+        return stream
+    secure = trio.SSLStream(
+        stream,
+        ssl.create_default_context(),
+        server_hostname=endpoint.host,
+        https_compatible=True,
+    )
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure
+
+
+# What sockets, TLS and trio raise when a connection fails.
+_FAILURES: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+@contextmanager
+def _failures(where: str) -> Iterator[None]:
+    """Where those errors become ours."""
+    try:
+        yield
+    except _FAILURES as error:
+        text = f"lost the connection to {where}: {reason_of(error)}"
+        raise ConnectionFailed(text) from error

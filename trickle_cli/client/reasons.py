@@ -1,0 +1,40 @@
+"""Why something failed, in words for a person."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def reason_of(error: BaseException) -> str:
+    """The most telling part of `error`: the system's word, if there is one in what
+    caused it."""
+    system = _system_error(error)
+    if system is not None and system.errno is not None and system.errno > 0:
+        return os.strerror(system.errno).lower()
+    return str(error) or type(error).__name__
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether nobody listens where a connection was tried."""
+    system = _system_error(error)
+    return system is not None and system.errno == errno.ECONNREFUSED
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The innermost OSError among `error`, what caused it, and members of groups."""
+    if error is None:
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        inner = _system_error(error.exceptions[0])
+    else:
+        inner = _system_error(error.__cause__ or error.__context__)
+    if inner is None and isinstance(error, OSError):
+        return error
+    return inner
+
+
+def unreachable(where: str, error: BaseException) -> str:
+    """The message for a server at `where` that cannot be connected to."""
+    hint = " — is a server running there? (trickle serve)" if is_refusal(error) else ""
+    return f"cannot reach {where}: {reason_of(error)}{hint}"

@@ -1,0 +1,441 @@
+"""Subscribing: one GET for each segment, the next one asked for ahead of time.
+
+Two connections take turns. As soon as segment N has begun, which the head of its
+answer says, N + 1 is asked for on the other connection; the server holds that
+until it begins. All of this happens in the caller's task: what comes ahead of its
+time waits in the kernel, which holds the server back when that is full.
+
+What may happen to a request, and what is done about it (`_settle`):
+
+    200                    the segment; its own Seq counts, not the one asked for
+    200, Closed            the channel has ended
+    470, head below        we are ahead: wait a moment, ask for the same
+    470, head equal        it has just begun: ask again at once
+    470, head above        it fell out of the window: take the oldest there is
+    404                    no such channel; after a success, the channel has ended
+    408, 429, 5xx          ask again, later and later
+    the connection breaks  connect again, later and later, and ask for the same; if
+                           that was within a segment, skip what is known of it
+
+Nothing is passed over in silence: a segment tells what was lost before it, and
+whether it is whole.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, TypeAlias
+
+import trio
+
+from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff
+from trickle_cli.client.connection import Connection, connect
+from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.errors import (
+    ChannelClosed,
+    ChannelNotFound,
+    ConnectionFailed,
+    NotAllowed,
+    ProtocolViolation,
+    TrickleError,
+    UnexpectedStatus,
+)
+from trickle_cli.protocol.names import SEGMENT_MISSING
+from trickle_cli.protocol.requests import Subscribe, encode
+from trickle_cli.protocol.responses import Answer, decode
+from trickle_cli.protocol.sequence import CURRENT, OLDEST
+from trickle_cli.statistics import SubscriberStatistics
+
+#: Seconds, about, before a segment is asked for again that is not there yet.
+AHEAD_PAUSE: Final = 0.25
+#: The longest pause between looks for a channel that does not exist yet.
+_WAIT_CAP: Final = 1.0
+#: How often in a row a segment may break at the same byte before it is given up.
+_MAX_BREAKS: Final = 5
+#: How often "it has just begun" is believed without a pause.
+_AT_ONCE: Final = 3
+
+
+#: Goes on after a break, see `Subscriber._resume`.
+Resume: TypeAlias = Callable[
+    ["SegmentReader", TrickleError], Awaitable[Connection | None]
+]
+
+
+class SegmentReader:
+    """A segment as it comes: iterate it for its bytes. From `Subscriber.read`.
+
+    `seq` its number · `latest` the head when it was answered, if the server said ·
+    `type` the channel's MIME type · `lost` the seqs that were missed before it ·
+    `restarted` the channel's numbering began anew with it · `size` the bytes read
+    so far · `incomplete` it ended, or broke, before it was whole (known for good
+    when it has been read).
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        connection: Connection,
+        resume: Resume,
+        *,
+        seq: int,
+        lost: range,
+        restarted: bool,
+    ) -> None:
+        self.seq = seq
+        self.latest = answer.latest
+        self.type = answer.type
+        self.epoch = answer.epoch
+        self.lost = lost
+        self.restarted = restarted
+        self.incomplete = answer.incomplete
+        self.size = 0
+        self.is_open = True
+        self.connection = connection  # the subscriber's, which uses it again
+        self._resume = resume
+        self._broke_at = -1
+        self._breaks = 0
+
+    def __aiter__(self) -> SegmentReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next bytes; waits for them as long as the segment is open."""
+        while self.is_open:
+            try:
+                data = await self.connection.data()
+            except (ConnectionFailed, ProtocolViolation) as error:
+                await self._mend(error)
+                continue
+            if data is not None:
+                self.size += len(data)
+                return data
+            self.is_open = False
+        raise StopAsyncIteration
+
+    async def _mend(self, error: TrickleError) -> None:
+        """Go on where the body broke off, or give up what is left of it."""
+        self._breaks = self._breaks + 1 if self._broke_at == self.size else 1
+        self._broke_at = self.size
+        connection = None
+        await self.connection.aclose()
+        if self._breaks <= _MAX_BREAKS:
+            connection = await self._resume(self, error)
+        if connection is None:
+            self.incomplete = True
+            self.is_open = False
+        else:
+            self.connection = connection
+
+    async def read(self) -> bytes:
+        """All that is left of it."""
+        return b"".join([data async for data in self])
+
+
+class Subscriber:
+    """Receives one channel, segment after segment. Use it as `async with`.
+
+    Args:
+        endpoint: the channel.
+        start: the first seq; relative ones are resolved by the server.
+        wait: if there is no such channel, wait for it, and start at its first
+            segment, unless `start` is a number of its own.
+
+    Cancelling a call leaves it usable; leaving the block drops the connections.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, start: int = CURRENT, wait: bool = False
+    ) -> None:
+        self.endpoint = endpoint
+        self._seq = start
+        self._expected = start if start >= 0 else None
+        self._wait = wait
+        self._met = False  # whether the channel has answered once
+        self._speaks_epochs = False
+        self._epoch = ""
+        self._reader: SegmentReader | None = None
+        self._pending: tuple[Connection, int] | None = None
+        self._idle: list[Connection] = []
+        self._backoff = Backoff()
+        self._at_once = 0
+        self._head: int | None = None
+        self._segments = self._size = self._reconnects = 0
+        self._lost = self._incomplete = 0
+        self._waiting = ""
+
+    async def __aenter__(self) -> Subscriber:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Drop the connections."""
+        connections, self._idle = self._idle, []
+        if self._pending is not None:
+            connections.append(self._pending[0])
+            self._pending = None
+        if self._reader is not None:
+            connections.append(self._reader.connection)
+            self._reader = None
+        for connection in connections:
+            await connection.aclose()
+
+    def set_seq(self, seq: int) -> None:
+        """Read `seq` next, which may be relative."""
+        self._seq = seq
+        self._expected = seq if seq >= 0 else None
+
+    def statistics(self) -> SubscriberStatistics:
+        """A snapshot, for showing."""
+        reader = self._reader
+        return SubscriberStatistics(
+            seq=None if reader is None else reader.seq,
+            head=self._head,
+            segment_size=0 if reader is None else reader.size,
+            segments=self._segments,
+            size=self._size + (0 if reader is None else reader.size),
+            lost=self._lost,
+            incomplete=self._incomplete,
+            reconnects=self._reconnects,
+            waiting=self._waiting,
+        )
+
+    def __aiter__(self) -> Subscriber:
+        return self
+
+    async def __anext__(self) -> SegmentReader:
+        """`read`, until the channel has ended."""
+        try:
+            return await self.read()
+        except ChannelClosed:
+            raise StopAsyncIteration from None
+
+    async def read(self) -> SegmentReader:
+        """Wait until the next segment has begun, and return it; what is unread of
+        the one before is dropped.
+
+        Raises ChannelClosed at the end; before the first success ConnectionFailed
+        and ChannelNotFound; NotAllowed and UnexpectedStatus at any time. After the
+        first success, a server that cannot be reached is tried again for ever.
+        """
+        await self._finish_reader()
+        while True:
+            asked = self._seq
+            connection: Connection | None = None
+            try:
+                connection = await self._ask(asked)
+                answer = decode(await connection.response())
+                if answer.status == 200 and not answer.closed:
+                    return await self._begin(connection, answer, asked)
+                text = await connection.text()
+            except (ConnectionFailed, ProtocolViolation) as error:
+                if connection is not None:
+                    await connection.aclose()
+                if not (self._met or self._waiting):
+                    raise
+                await self._retry(str(error))
+                continue
+            except BaseException:
+                if connection is not None:
+                    await connection.aclose()
+                raise
+            await self._release(connection)
+            await self._settle(answer, text, asked)
+
+    # Requests and their connections.
+
+    async def _ask(self, seq: int) -> Connection:
+        """A connection on which `seq` has been asked for."""
+        if self._pending is not None:
+            (connection, asked), self._pending = self._pending, None
+            if asked == seq:
+                return connection
+            await connection.aclose()
+        connection = self._idle.pop() if self._idle else await connect(self.endpoint)
+        try:
+            await connection.send(self._request(seq))
+        except BaseException:
+            await connection.aclose()
+            raise
+        return connection
+
+    def _request(self, seq: int) -> bytes:
+        endpoint = self.endpoint
+        return encode(
+            Subscribe(endpoint.channel, seq),
+            host=endpoint.authority,
+            base_path=endpoint.base_path,
+        )
+
+    async def _release(self, connection: Connection) -> None:
+        """Keep `connection`, whose answer has ended, for another request."""
+        if connection.is_reusable and len(self._idle) < 2:
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+
+    async def _finish_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        self._incomplete += reader.incomplete
+        self._size += reader.size
+        if reader.is_open:
+            reader.is_open = False
+            await reader.connection.aclose()
+        else:
+            await self._release(reader.connection)
+
+    async def _begin(
+        self, connection: Connection, answer: Answer, asked: int
+    ) -> SegmentReader:
+        """The segment that `answer` begins; asks for the one after it."""
+        seq = answer.seq if answer.seq is not None else asked
+        if seq < 0:
+            raise ProtocolViolation(f"{connection.where} does not say which segment")
+        expected = self._expected
+        restarted = expected is not None and seq < expected
+        if answer.epoch and self._epoch and answer.epoch != self._epoch:
+            restarted = True
+        lost = range(0)
+        if expected is not None and seq > expected and not restarted:
+            lost = range(expected, seq)
+        self._met = True
+        self._waiting = ""
+        self._backoff.reset()
+        self._at_once = 0
+        self._epoch = answer.epoch
+        self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
+        self._head = answer.latest if answer.latest is not None else seq + 1
+        self._seq = self._expected = seq + 1
+        self._segments += 1
+        self._lost += len(lost)
+        self._reader = SegmentReader(
+            answer,
+            connection,
+            self._resume,
+            seq=seq,
+            lost=lost,
+            restarted=restarted,
+        )
+        try:
+            self._pending = await self._ask(seq + 1), seq + 1
+        except ConnectionFailed:
+            self._pending = None  # it will be asked for when its turn has come
+        return self._reader
+
+    async def _retry(self, reason: str, at_least: float = 0) -> None:
+        """Wait before the next attempt, because of `reason`."""
+        self._waiting = reason
+        self._reconnects += 1
+        self._backoff.cap = CAP
+        await self._backoff.pause(at_least)
+
+    async def _settle(self, answer: Answer, text: str, asked: int) -> None:
+        """Do what an answer asks for that is not a segment: see the table above."""
+        status = answer.status
+        if status == 200:
+            raise ChannelClosed(self.endpoint.channel, where=self.endpoint.server)
+        if status == SEGMENT_MISSING:
+            self._met = True
+            self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
+            await self._settle_missing(answer.latest, asked)
+        elif status == 404:
+            await self._settle_absent()
+        elif status in {401, 403}:
+            raise NotAllowed(f"{self.endpoint.server} does not allow it: {text}")
+        elif status == 408:
+            pass
+        elif status == 429 or status >= 500:
+            await self._retry(
+                f"{self.endpoint.server}: {text}", answer.retry_after or 0
+            )
+        elif status == 400 and asked < CURRENT:
+            self._seq = CURRENT  # an older server, which cannot count back
+        else:
+            raise UnexpectedStatus(status, text, what=str(self.endpoint))
+
+    async def _settle_missing(self, latest: int | None, asked: int) -> None:
+        if latest is not None and latest > asked >= 0:
+            self._head = latest
+            # A server that names its epochs is ours, and knows the oldest.
+            self._seq = OLDEST if self._speaks_epochs else latest
+        elif latest == asked and self._at_once < _AT_ONCE:
+            self._at_once += 1
+        else:
+            await trio.sleep(AHEAD_PAUSE * random.uniform(0.8, 1.2))  # noqa: S311
+
+    async def _settle_absent(self) -> None:
+        channel, where = self.endpoint.channel, self.endpoint.server
+        if self._met:
+            raise ChannelClosed(channel, where=where)
+        if not self._wait:
+            raise ChannelNotFound(channel, where=where)
+        if self._seq < 0:
+            self._seq = self._expected = 0
+        self._waiting = f"no channel '{channel}' on {where} yet"
+        self._backoff.cap = _WAIT_CAP
+        await self._backoff.pause()
+
+    # In the middle of a segment.
+
+    async def _resume(
+        self, reader: SegmentReader, error: TrickleError
+    ) -> Connection | None:
+        """A connection that goes on where `reader` broke off, because of `error`.
+        None if the rest is not to be had."""
+        backoff = Backoff(CAP_IN_SEGMENT)
+        self._waiting = str(error)
+        while True:
+            await backoff.pause()
+            self._reconnects += 1
+            try:
+                connection = await self._resume_once(reader)
+            except (ConnectionFailed, ProtocolViolation, _TryLater) as failure:
+                self._waiting = str(failure)
+            else:
+                self._waiting = ""
+                return connection
+
+    async def _resume_once(self, reader: SegmentReader) -> Connection | None:
+        connection = await connect(self.endpoint)
+        try:
+            await connection.send(self._request(reader.seq))
+            answer = decode(await connection.response())
+            _require_service(answer, connection)
+            if _continues(reader, answer) and await connection.skip(reader.size):
+                reader.incomplete = reader.incomplete or answer.incomplete
+                return connection
+        except BaseException:
+            await connection.aclose()
+            raise
+        await connection.aclose()
+        return None
+
+
+class _TryLater(TrickleError):
+    """The server is there, but cannot serve for now."""
+
+
+def _require_service(answer: Answer, connection: Connection) -> None:
+    if answer.status == 429 or answer.status >= 500:
+        raise _TryLater(f"{connection.where} answers {answer.status}")
+
+
+def _continues(reader: SegmentReader, answer: Answer) -> bool:
+    """Whether `answer` is the same segment as `reader` has begun."""
+    return (
+        answer.status == 200
+        and not answer.closed
+        and answer.seq in {None, reader.seq}
+        and (not (answer.epoch and reader.epoch) or answer.epoch == reader.epoch)
+    )

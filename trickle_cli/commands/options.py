@@ -1,0 +1,91 @@
+"""Options that several commands take, and how their values are written."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import typer
+
+from trickle_cli.errors import BadAddress
+from trickle_cli.protocol.sequence import CURRENT, NEXT, OLDEST, parse_seq
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?", re.IGNORECASE)
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """Bytes: `65536`, `64k`, `64KiB` (the same: units are powers of 1024)."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is not a size: 65536, 64KiB, 1.5MiB")
+    number, unit, _ = match.groups()
+    size = int(float(number) * 1024 ** (" kmgt".index(unit.lower()) if unit else 0))
+    if size < 1:
+        raise typer.BadParameter("a size must be at least one byte")
+    return size
+
+
+def parse_time(text: str) -> float:
+    """Seconds: `2`, `2s`, `500ms`, `5m`, `1h`."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is not a time: 500ms, 2s, 5m, 1h")
+    seconds = float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+    if seconds <= 0:
+        raise typer.BadParameter("a time must be longer than nothing")
+    return seconds
+
+
+def parse_type(text: str) -> str:
+    """A MIME type that can be sent."""
+    if not (text.isascii() and text.isprintable() and text.strip()):
+        raise typer.BadParameter(f"'{text}' is not a MIME type: video/mp2t")
+    return text.strip()
+
+
+def parse_server(text: str) -> str:
+    """The URL of a server."""
+    from trickle_cli.client.endpoint import Endpoint
+
+    try:
+        return Endpoint.parse("any", text).server
+    except BadAddress as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_STARTS: Final = {"latest": CURRENT, "next": NEXT, "oldest": OLDEST}
+
+
+def parse_start(text: str) -> int:
+    """A seq, absolute or relative, or a word for one."""
+    seq = _STARTS.get(text, parse_seq(text.encode()))
+    if seq is None:
+        raise typer.BadParameter(
+            f"'{text}' is not a start: latest, next, oldest, a number N, or -N"
+        )
+    return seq
+
+
+ChannelArgument = Annotated[
+    str,
+    typer.Argument(
+        envvar="TRICKLE_CHANNEL",
+        metavar="CHANNEL",
+        help="The channel: a name, or a URL.",
+        show_default=False,
+    ),
+]
+
+ServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        "-s",
+        metavar="URL",
+        envvar="TRICKLE_SERVER",
+        help="The server, with its base path if it has one.",
+        parser=parse_server,
+    ),
+]

@@ -1,0 +1,271 @@
+"""`trickle pub`: publish standard input, or a file, cut into segments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trickle_cli.commands.options import (
+    ServerOption,
+    parse_size,
+    parse_time,
+    parse_type,
+)
+from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.protocol.names import DEFAULT_SERVER, DEFAULT_TYPE
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from trickle_cli.client import Endpoint, Publisher, SegmentWriter
+    from trickle_cli.commands.signals import Interruption
+    from trickle_cli.display.talk import Talk
+    from trickle_cli.splitters import Cut, Splitter
+    from trickle_cli.stdio import Source
+
+#: With no option: a segment a second, or every MiB if that comes first.
+DEFAULT_SECONDS = 1.0
+DEFAULT_SIZE = 1024 * 1024
+#: A cut by time alone is made at this size anyway: servers limit segments.
+MAX_SIZE = 16 * 1024 * 1024
+
+EPILOG = """\b
+Example, each line of a log as a segment of its own:
+  tail -f app.log | trickle pub --newline app-log"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    endpoint: Endpoint
+    file: str | None
+    splitter: Splitter
+    type: str
+    keep_open: bool
+    is_made_up: bool
+
+
+def pub(
+    channel: Annotated[
+        str | None,
+        typer.Argument(
+            envvar="TRICKLE_CHANNEL",
+            metavar="CHANNEL",
+            help="The channel: a name, or a URL. One is made up if there is none.",
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="What to publish instead of standard input."
+        ),
+    ] = None,
+    server: ServerOption = DEFAULT_SERVER,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE", parser=parse_size, help="Cut after so many bytes: 64KiB."
+        ),
+    ] = None,
+    time: Annotated[
+        float | None,
+        typer.Option(metavar="TIME", parser=parse_time, help="Cut after so long: 2s."),
+    ] = None,
+    newline: Annotated[
+        bool,
+        typer.Option(
+            "--newline",
+            help="Cut after each line; with --size or --time, only after a line.",
+        ),
+    ] = False,
+    type_: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            metavar="MIME",
+            envvar="TRICKLE_TYPE",
+            parser=parse_type,
+            help="The type of the channel's content.",
+        ),
+    ] = DEFAULT_TYPE,
+    keep_open: Annotated[
+        bool, typer.Option("--keep-open", help="Do not close the channel at the end.")
+    ] = False,
+) -> None:
+    """Publish standard input, or FILE, cut into segments.
+
+    Without --size, --time and --newline, a segment ends after a second, or a MiB if
+    that comes first. Bytes are sent as they come, whatever the segments.
+    """
+    from trickle_cli.client.endpoint import Endpoint
+    from trickle_cli.splitters import BOUNDARIES, Splitter
+
+    if size is None and time is None and not newline:
+        size, time = DEFAULT_SIZE, DEFAULT_SECONDS
+    elif size is None and not newline:
+        size = MAX_SIZE
+    boundary = BOUNDARIES["newline"] if newline else None
+    job = _Job(
+        endpoint=Endpoint.parse(channel or _make_up_name(), server),
+        file=file,
+        splitter=Splitter(boundary=boundary, size=size, seconds=time),
+        type=type_,
+        keep_open=keep_open,
+        is_made_up=not channel,
+    )
+    run("pub", lambda: _pub(job))
+
+
+def _make_up_name() -> str:
+    """Easy to say, hard to guess, and unlikely to be taken."""
+    import secrets
+
+    letters = "bcdfghjklmnprstvz"
+    syllables = (secrets.choice(letters) + secrets.choice("aeiou") for _ in range(5))
+    return f"{''.join(syllables)}-{secrets.randbelow(1000):03}"
+
+
+async def _pub(job: _Job) -> ExitCode:
+    import trio
+
+    from trickle_cli.client import Publisher
+    from trickle_cli.commands.signals import interruptible
+    from trickle_cli.display.talk import open_talk
+
+    async with (
+        open_talk("pub") as talk,
+        interruptible() as interruption,
+        _open_input(job.file, talk) as source,
+    ):
+        started = trio.current_time()
+        async with Publisher(job.endpoint, type_=job.type) as publisher:
+            _announce(job, talk)
+            _show(publisher, talk)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_fail_early, publisher)
+                    await _Transfer(publisher, job.splitter).run(source, interruption)
+                    nursery.cancel_scope.cancel()
+                await (publisher.flush if job.keep_open else publisher.close)()
+            finally:
+                _summarize(publisher, talk, trio.current_time() - started)
+    return interruption.code or ExitCode.DONE
+
+
+async def _fail_early(publisher: Publisher) -> None:
+    """Do not wait for the next input to say that there is nobody to take it."""
+    raise await publisher.failed()
+
+
+@asynccontextmanager
+async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
+    import os
+
+    from trickle_cli.stdio import open_source
+
+    if file is None or file == "-":
+        if os.isatty(0):
+            talk.say("reading from the terminal; Ctrl-D ends")
+        async with open_source(0) as source:
+            yield source
+        return
+    with open(file, "rb", buffering=0) as opened:  # noqa: ASYNC230
+        async with open_source(opened.fileno()) as source:
+            yield source
+
+
+class _Transfer:
+    """Carries bytes from a source to a publisher, cut by a splitter."""
+
+    def __init__(self, publisher: Publisher, splitter: Splitter) -> None:
+        self._publisher = publisher
+        self._splitter = splitter
+        self._segment: SegmentWriter | None = None
+
+    async def run(self, source: Source, interruption: Interruption) -> None:
+        """Until the end of the input, which an interruption is, too: what has been
+        read is sent, or the segment would end in the middle of a chunk."""
+        import trio
+
+        splitter = self._splitter
+        while interruption.code is None:
+            data: bytes | None = None
+            with trio.move_on_at(splitter.due or math.inf) as reading:
+                interruption.cancel = reading.cancel
+                data = await source.receive_some()
+            now = trio.current_time()
+            if data is None:
+                if splitter.tick(now):
+                    await self._end_segment(b"")
+            elif data:
+                await self._send(splitter.feed(data, now))
+            else:
+                return
+
+    async def _send(self, pieces: Iterator[bytes | Cut]) -> None:
+        """Send the pieces; the last of a segment goes out together with its end."""
+        last = b""
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                await self._write(last)
+                last = piece
+            else:
+                await self._end_segment(last)
+                last = b""
+        await self._write(last)
+
+    async def _write(self, data: bytes) -> None:
+        if data:
+            if self._segment is None:
+                self._segment = await self._publisher.next()
+            await self._segment.write(data)
+
+    async def _end_segment(self, last: bytes) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None:
+            segment = await self._publisher.next()
+        await segment.close(last)
+
+
+def _announce(job: _Job, talk: Talk) -> None:
+    endpoint = job.endpoint
+    talk.say(f"publishing to {endpoint}")
+    if job.is_made_up:
+        server = "" if endpoint.server == DEFAULT_SERVER else f" -s {endpoint.server}"
+        talk.say(
+            f"the channel's name is made up; see it with:"
+            f" trickle sub{server} {endpoint.channel}"
+        )
+
+
+def _show(publisher: Publisher, talk: Talk) -> None:
+    if not talk.is_live:
+        return
+    import trio
+
+    from trickle_cli.display import views
+    from trickle_cli.display.meter import Meter
+
+    meter = Meter(trio.current_time())
+
+    def render() -> RenderableType:
+        statistics = publisher.statistics()
+        meter.look(statistics.size, trio.current_time())
+        return views.publisher(publisher.endpoint.channel, statistics, meter)
+
+    talk.show(render)
+
+
+def _summarize(publisher: Publisher, talk: Talk, duration: float) -> None:
+    from trickle_cli.display import formats
+
+    statistics = publisher.statistics()
+    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
+    talk.say(
+        f"sent {formats.count(statistics.segments, 'segment')},"
+        f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
+    )

@@ -1,0 +1,130 @@
+"""From a program to an exit code: the command boundary.
+
+Errors become one line on standard error here, and nowhere else. No traceback ever
+reaches a user.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import typer
+
+from trickle_cli.errors import (
+    BadAddress,
+    ChannelNotFound,
+    NotAllowed,
+    TrickleError,
+)
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ended, for scripts."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_CHANNEL = 3
+    DATA_LOST = 4
+    NOT_ALLOWED = 5
+    TIMED_OUT = 124
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
+    """Run `program` in trio, and leave with its exit code, or that of its error."""
+    import trio
+
+    from trickle_cli.display.formats import clean
+    from trickle_cli.display.talk import print_line
+
+    try:
+        code = trio.run(program)
+    except Exception as raised:  # noqa: BLE001 - the command boundary
+        error = _first(raised)
+        code = _code_of(error)
+        if code is not ExitCode.BROKEN_PIPE:
+            print_line(f"trickle {command}: {clean(_explain(error))}")
+    raise typer.Exit(int(code))
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first, out of the groups that nurseries make."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _code_of(error: BaseException) -> ExitCode:
+    match error:
+        case BrokenPipeError():
+            return ExitCode.BROKEN_PIPE
+        case BadAddress():
+            return ExitCode.USAGE
+        case ChannelNotFound():
+            return ExitCode.NO_CHANNEL
+        case NotAllowed():
+            return ExitCode.NOT_ALLOWED
+    return ExitCode.FAILED
+
+
+def _explain(error: BaseException) -> str:
+    if isinstance(error, TrickleError):
+        return str(error)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    return f"an unexpected {type(error).__name__}: {error} — please report it"
+
+
+def main(app: typer.Typer) -> None:
+    """Run `app` on the arguments of this process, and exit."""
+    # No KeyboardInterrupt anywhere: commands that have something to finish on
+    # Ctrl-C listen for it, the others just end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    usage_error, click_error = _click_errors()
+    try:
+        code = typer.main.get_command(app).main(
+            prog_name="trickle", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except click_error as error:
+        code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
+        _print_usage_error(error)
+    except (TrickleError, OSError) as error:
+        code = _code_of(error)
+        if code is not ExitCode.BROKEN_PIPE:
+            print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201
+    _leave(int(code or 0))
+
+
+def _click_errors() -> tuple[type[Exception], type[Exception]]:
+    """click's UsageError and ClickException, wherever typer has them from."""
+    usage_error, click_error, *_ = typer.BadParameter.__mro__[1:]
+    assert issubclass(usage_error, Exception)
+    assert issubclass(click_error, Exception)
+    return usage_error, click_error
+
+
+def _print_usage_error(error: BaseException) -> None:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "trickle"
+    message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+    with suppress(OSError):
+        print(f"{path}: {message} (see {path} --help)", file=sys.stderr)  # noqa: T201
+
+
+def _leave(code: int) -> None:
+    """Exit; where standard output is broken, without the interpreter's complaint."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -1,0 +1,160 @@
+"""`trickle sub`: a channel's segments to standard output, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trickle_cli.commands.options import ChannelArgument, ServerOption, parse_start
+from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.protocol.names import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from trickle_cli.client import Endpoint, SegmentReader, Subscriber
+    from trickle_cli.display.talk import Talk
+    from trickle_cli.outputs import Output
+
+EPILOG = """\b
+Example, the picture of a camera from now on:
+  trickle sub cam | ffplay -"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    endpoint: Endpoint
+    start: int
+    output: str | None
+    wait: bool
+
+
+def sub(
+    channel: ChannelArgument,
+    server: ServerOption = DEFAULT_SERVER,
+    start: Annotated[
+        int,
+        typer.Option(
+            "--from",
+            metavar="latest|next|oldest|N|-N",
+            parser=parse_start,
+            help="The first segment: the newest from its beginning, the one after it,"
+            " the oldest there is, number N, or the Nth from last.",
+        ),
+    ] = "latest",  # type: ignore[assignment] # typer parses defaults, too
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to FILE, not to stdout."
+        ),
+    ] = None,
+    no_wait: Annotated[
+        bool,
+        typer.Option(
+            "--no-wait", help="Exit with 3 at once if there is no such channel."
+        ),
+    ] = False,
+) -> None:
+    """Write what is published to a channel to standard output, as it comes.
+
+    If there is no such channel, wait for it, and start at its first segment. Ends
+    with the channel; exits with 4 if anything of it could not be had.
+    """
+    from trickle_cli.client.endpoint import Endpoint
+
+    job = _Job(
+        endpoint=Endpoint.parse(channel, server),
+        start=start,
+        output=output,
+        wait=not no_wait,
+    )
+    run("sub", lambda: _sub(job))
+
+
+async def _sub(job: _Job) -> ExitCode:
+    import trio
+
+    from trickle_cli.client import Subscriber
+    from trickle_cli.commands.signals import interruptible
+    from trickle_cli.display.talk import open_talk
+    from trickle_cli.outputs import open_output
+
+    async with (
+        open_talk("sub") as talk,
+        interruptible() as interruption,
+        open_output(job.output) as output,
+        Subscriber(job.endpoint, start=job.start, wait=job.wait) as subscriber,
+        trio.open_nursery() as nursery,
+    ):
+        interruption.cancel = nursery.cancel_scope.cancel
+        nursery.start_soon(_notice_reader, output)
+        nursery.start_soon(notice_waiting, subscriber, talk)
+        _show(subscriber, talk)
+        is_whole = await _transfer(subscriber, output, talk)
+        nursery.cancel_scope.cancel()
+    if interruption.code is not None:
+        return interruption.code
+    return ExitCode.DONE if is_whole else ExitCode.DATA_LOST
+
+
+async def _transfer(subscriber: Subscriber, output: Output, talk: Talk) -> bool:
+    """Write all segments out; whether nothing was missing."""
+    is_whole = True
+    async for segment in subscriber:
+        is_whole = tell_gap(segment, talk) and is_whole
+        async for data in segment:
+            await output.write(data)
+        if segment.incomplete:
+            talk.say(f"segment {segment.seq} is incomplete")
+            is_whole = False
+    return is_whole
+
+
+def tell_gap(segment: SegmentReader, talk: Talk) -> bool:
+    """Say what is missing before `segment`. True if nothing is."""
+    from trickle_cli.display import formats
+
+    if segment.restarted:
+        talk.say(f"the channel has begun anew, at segment {segment.seq}")
+    if segment.lost:
+        talk.say(f"lost {formats.seqs(segment.lost)}")
+    return not segment.lost
+
+
+async def notice_waiting(subscriber: Subscriber, talk: Talk) -> None:
+    """Say what holds the subscriber up, when that changes."""
+    import trio
+
+    said = ""
+    while True:
+        waiting = subscriber.statistics().waiting
+        if waiting != said:
+            talk.say(f"{waiting}; waiting" if waiting else "here it is")
+            said = waiting
+        await trio.sleep(0.1)
+
+
+async def _notice_reader(output: Output) -> None:
+    """End when whoever reads our output has gone, also while nothing comes in."""
+    await output.reader_gone()
+    raise BrokenPipeError
+
+
+def _show(subscriber: Subscriber, talk: Talk) -> None:
+    if not talk.is_live:
+        return
+    import trio
+
+    from trickle_cli.display import views
+    from trickle_cli.display.meter import Meter
+
+    meter = Meter(trio.current_time())
+
+    def render() -> RenderableType:
+        statistics = subscriber.statistics()
+        meter.look(statistics.size, trio.current_time())
+        return views.subscriber(subscriber.endpoint.channel, statistics, meter)
+
+    talk.show(render)

@@ -1,0 +1,55 @@
+"""The channels of a server over time: what `serve` shows and says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trickle_cli.display import formats
+from trickle_cli.display.meter import Meter
+from trickle_cli.statistics import ChannelStatistics, ServerStatistics
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Lines of the terminal that are not rows of the table.
+_OTHER_LINES = 7
+
+
+class ChannelWatch:
+    """Compares one look at a server with the one before."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._latest = ServerStatistics(connections=0, channels=())
+        self._meters: dict[str, Meter] = {}
+        self._known: dict[str, ChannelStatistics] = {}
+
+    def look(self, statistics: ServerStatistics, now: float) -> Iterator[str]:
+        """Take note of `statistics`; yields a line for each change."""
+        self._latest = statistics
+        before, self._known = self._known, {}
+        for channel in statistics.channels:
+            name = channel.name
+            last = before.pop(name, None)
+            self._known[name] = channel
+            if last is None or last.epoch != channel.epoch:
+                self._meters[name] = Meter(now)
+                yield f"channel {name} is there, {channel.type}"
+            if channel.closed and not (last is not None and last.closed):
+                yield f"channel {name} is closed, {_sum(channel)}"
+            self._meters[name].look(channel.total, now)
+        for name in before:
+            del self._meters[name]
+
+    def render(self) -> RenderableType:
+        """The table, for the live view."""
+        from trickle_cli.display import views
+
+        rows = max(3, shutil.get_terminal_size().lines - _OTHER_LINES)
+        return views.server(self._url, self._latest, self._meters, rows=rows)
+
+
+def _sum(channel: ChannelStatistics) -> str:
+    return f"{formats.count(channel.head, 'segment')}, {formats.size(channel.total)}"

@@ -1,0 +1,60 @@
+"""Numbers and foreign texts as a person wants to read them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def size(count: float) -> str:
+    """Bytes, in binary units: `8.1 MiB`."""
+    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+def rate(bytes_per_second: float) -> str:
+    """Bytes per second as bits per second, in decimal units: `2.7 Mbit/s`."""
+    return _scaled(bytes_per_second * 8, 1000, ("bit/s", "kbit/s", "Mbit/s", "Gbit/s"))
+
+
+def _scaled(number: float, step: int, units: Sequence[str]) -> str:
+    if number < step:
+        return f"{number:.0f} {units[0]}"
+    power = 0
+    while number >= step and power < len(units) - 1:
+        number /= step
+        power += 1
+    return f"{number:.1f} {units[power]}"
+
+
+def seconds(duration: float) -> str:
+    """A time span: `340 ms`, `24.0 s`, `3:05 min`, `2:03:05 h`."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 60:
+        return f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02} min"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 segment`, `12 segments`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def seqs(missing: range) -> str:
+    """`segment 12`, `segments 12-17`."""
+    if len(missing) == 1:
+        return f"segment {missing[0]}"
+    return f"segments {missing[0]}-{missing[-1]}"
+
+
+def clean(text: str) -> str:
+    """`text` from a peer, without what could command a terminal or break a line."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    )

@@ -1,0 +1,101 @@
+"""Saying things to a person, on standard error.
+
+On a terminal there is a live view at the bottom, and what is said scrolls above it;
+elsewhere there are only the lines. rich is imported when it is needed: most runs of
+a pipeline's commands have no terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from trickle_cli.display.formats import clean
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+#: Seconds between two pictures of the live view.
+REFRESH: Final = 0.25
+
+
+class Talk:
+    """Says lines on behalf of one command. Made by `open_talk`."""
+
+    def __init__(self, command: str, live: Live | None) -> None:
+        self._command = command
+        self._live = live
+        self._render: Callable[[], RenderableType] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a live view, which `show` fills."""
+        return self._live is not None
+
+    def say(self, text: str) -> None:
+        """One line. Control characters from elsewhere do not get through."""
+        line = f"trickle {self._command}: {clean(text)}"
+        if self._live is not None:
+            self._live.console.print(
+                line, markup=False, highlight=False, soft_wrap=True
+            )
+        else:
+            print_line(line)
+
+    def show(self, render: Callable[[], RenderableType]) -> None:
+        """From now on, show what `render` returns, a few times a second."""
+        self._render = render
+
+    async def refresh(self) -> None:
+        """Keep the view up to date, until cancelled."""
+        while True:
+            if self._live is not None and self._render is not None:
+                self._live.update(self._render(), refresh=True)
+            await trio.sleep(REFRESH)
+
+
+def print_line(line: str) -> None:
+    """A line to standard error; nothing, if nobody listens there any more."""
+    try:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+@asynccontextmanager
+async def open_talk(command: str) -> AsyncIterator[Talk]:
+    """Talk for `command`, live if there is a terminal for it alone: where standard
+    output is a terminal too, the data goes there."""
+    if not _has_terminal():
+        yield Talk(command, None)
+        return
+    live = _open_live()
+    with live:
+        async with trio.open_nursery() as nursery:
+            talk = Talk(command, live)
+            nursery.start_soon(talk.refresh)
+            yield talk
+            nursery.cancel_scope.cancel()
+
+
+def _has_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+
+
+def _open_live() -> Any:
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

@@ -1,0 +1,60 @@
+"""Frozen snapshots of what is going on, for whoever shows it: the live view,
+plain lines, JSON. Polled; nothing calls back. Sizes are in bytes, times in seconds
+of the monotonic clock of trio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublisherStatistics:
+    """`seq` is the segment that is being sent, None before the first;
+    `segment_size` is what it has so far."""
+
+    seq: int | None
+    segment_size: int
+    segments: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberStatistics:
+    """`seq` is the segment that is being read, None before the first; `head` what
+    the server said last; `lost` counts segments that could not be had;
+    `waiting` tells what holds it up, "" if nothing does."""
+
+    seq: int | None
+    head: int | None
+    segment_size: int
+    segments: int
+    size: int
+    lost: int
+    incomplete: int
+    reconnects: int
+    waiting: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelStatistics:
+    """One channel of a server; a `closed` one drains."""
+
+    name: str
+    type: str
+    epoch: str
+    head: int
+    segments: int
+    size: int
+    total: int
+    readers: int
+    publishers: int
+    closed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStatistics:
+    """A server, and its channels by name."""
+
+    connections: int
+    channels: tuple[ChannelStatistics, ...]
