@@ -58,7 +58,10 @@ class _ThreadSource:
         self._results = results
 
     async def receive_some(self) -> bytes:
-        result = await self._results.receive()
+        try:
+            result = await self._results.receive()
+        except trio.EndOfChannel:
+            return b""
         if isinstance(result, OSError):
             raise result
         return result
@@ -68,17 +71,18 @@ async def _read_in_thread(
     descriptor: int, results: trio.MemorySendChannel[bytes | OSError]
 ) -> None:
     """Read until the end; a read that nobody waits for any more is abandoned."""
-    while True:
-        try:
-            data = await trio.to_thread.run_sync(
-                os.read, descriptor, READ_SIZE, abandon_on_cancel=True
-            )
-        except OSError as error:
-            await results.send(error)
-            return
-        await results.send(data)
-        if not data:
-            return
+    with results:
+        while True:
+            try:
+                data = await trio.to_thread.run_sync(
+                    os.read, descriptor, READ_SIZE, abandon_on_cancel=True
+                )
+            except OSError as error:
+                await results.send(error)
+                return
+            if not data:
+                return
+            await results.send(data)
 
 
 class Sink:
@@ -103,15 +107,19 @@ class Sink:
             await trio.lowlevel.checkpoint()
             _write_all(self._descriptor, data)
         else:
-            await trio.to_thread.run_sync(_write_all, self._descriptor, data)
+            # Abandoned, because a reader that takes nothing would hold us for ever.
+            await trio.to_thread.run_sync(
+                _write_all, self._descriptor, data, abandon_on_cancel=True
+            )
 
     async def reader_gone(self) -> None:
         """Wait until nobody reads any more: for ever, if that cannot be told."""
-        if self._pipe is None:
+        if not _is_pipe(self._descriptor):
             await trio.sleep_forever()
-        else:
-            # A pipe's writing end is never readable, but reports its failure.
-            await trio.lowlevel.wait_readable(self._pipe.fileno())
+        # A named pipe whose reader has gone already cannot be opened anew.
+        pipe = self._pipe or self._descriptor
+        # A pipe's writing end is never readable, but reports its failure.
+        await trio.lowlevel.wait_readable(pipe)
 
 
 @asynccontextmanager
@@ -125,10 +133,23 @@ async def open_sink(descriptor: int) -> AsyncIterator[Sink]:
             await trio.aclose_forcefully(pipe)
 
 
+@asynccontextmanager
+async def open_path(path: str, flags: int) -> AsyncIterator[int]:
+    """A descriptor of the file at `path`, closed at the end. In a thread, because a
+    named pipe opens only when somebody opens its other end. Raises OSError."""
+    descriptor = await trio.to_thread.run_sync(
+        os.open, path, flags | os.O_CLOEXEC, 0o666, abandon_on_cancel=True
+    )
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _reopen(descriptor: int, mode: int) -> trio.lowlevel.FdStream | None:
     """The pipe behind `descriptor` with a description of its own; None if it is no
     pipe, or cannot be had."""
-    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+    if not _is_pipe(descriptor):
         return None
     try:
         own = os.open(
@@ -137,6 +158,10 @@ def _reopen(descriptor: int, mode: int) -> trio.lowlevel.FdStream | None:
     except OSError:
         return None
     return trio.lowlevel.FdStream(own)
+
+
+def _is_pipe(descriptor: int) -> bool:
+    return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

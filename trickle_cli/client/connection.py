@@ -105,7 +105,7 @@ class Connection:
             self._events.extend(events)
         event = self._events.popleft()
         if isinstance(event, Malformed):
-            raise ProtocolViolation(f"{self.where} sent {event.reason}")
+            raise ProtocolViolation(f"cannot understand {self.where}: {event.reason}")
         return event
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final
 
 import httpx
+import trio
 
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.client.reasons import unreachable
@@ -35,6 +36,8 @@ from trickle_cli.protocol.sequence import MAX_SEQ, parse_seq
 
 #: Seconds that one of these requests may take.
 TIMEOUT: Final = 10
+#: Seconds that closing the connections may take.
+_CLOSE_TIMEOUT: Final = 1
 #: Bytes of an answer's text that are shown to a person.
 _EXCERPT: Final = 200
 #: So far ahead that no channel has it: the answer tells the head.
@@ -73,7 +76,8 @@ class Control:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client.__aexit__(exc_type, exc, traceback)
+        with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+            await self._client.__aexit__(exc_type, exc, traceback)
 
     async def create(self, type_: str = DEFAULT_TYPE) -> bool:
         """Make the channel unless it is there. False if the server does not let
@@ -126,8 +130,10 @@ class Control:
         url = f"{endpoint.scheme}://{endpoint.authority}{endpoint.base_path}{path}"
         try:
             response = await self._client.request(method, url, headers=fields)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # The latter two: it is strict about hosts, which no resolver knows either.
             raise ConnectionFailed(unreachable(endpoint.server, error)) from error
+        response.headers.encoding = "latin-1"  # any bytes are: none is lost, or fails
         head = Response(
             response.status_code, fields_of(response.headers.multi_items()), True, False
         )

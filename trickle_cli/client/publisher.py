@@ -148,7 +148,7 @@ class Publisher:
     ) -> None:
         assert self._nursery is not None
         self._nursery.cancel_scope.cancel()
-        await self._stack.__aexit__(exc_type, exc, traceback)
+        await self._stack.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102 - it is cancelled
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot, for showing."""

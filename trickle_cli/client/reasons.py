@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import socket
+import ssl
+from typing import Final
+
+#: What OpenSSL's words come in: "[SSL: WRONG_VERSION_NUMBER] ... (_ssl.c:1006)".
+_WRAPPING: Final = re.compile(r"^\[.*?\] | \(_ssl\.c:\d+\)$")
 
 
 def reason_of(error: BaseException) -> str:
     """The most telling part of `error`: the system's word, if there is one in what
     caused it."""
     system = _system_error(error)
+    if isinstance(system, ssl.SSLError | socket.gaierror):
+        # Their errno is not the system's.
+        return _WRAPPING.sub("", system.strerror or str(system)).lower()
     if system is not None and system.errno is not None and system.errno > 0:
         return os.strerror(system.errno).lower()
     return str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Final
 
@@ -21,10 +22,10 @@ def parse_size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"'{text}' is not a size: 65536, 64KiB, 1.5MiB")
     number, unit, _ = match.groups()
-    size = int(float(number) * 1024 ** (" kmgt".index(unit.lower()) if unit else 0))
-    if size < 1:
-        raise typer.BadParameter("a size must be at least one byte")
-    return size
+    size = float(number) * 1024 ** (" kmgt".index(unit.lower()) if unit else 0)
+    if not 1 <= size < math.inf:
+        raise typer.BadParameter("a size must be at least one byte, and finite")
+    return int(size)
 
 
 def parse_time(text: str) -> float:
@@ -60,7 +61,7 @@ _STARTS: Final = {"latest": CURRENT, "next": NEXT, "oldest": OLDEST}
 
 def parse_start(text: str) -> int:
     """A seq, absolute or relative, or a word for one."""
-    seq = _STARTS.get(text, parse_seq(text.encode()))
+    seq = _STARTS.get(text, parse_seq(text.encode(errors="replace")))
     if seq is None:
         raise typer.BadParameter(
             f"'{text}' is not a start: latest, next, oldest, a number N, or -N"

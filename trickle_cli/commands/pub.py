@@ -165,7 +165,7 @@ async def _fail_early(publisher: Publisher) -> None:
 async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
     import os
 
-    from trickle_cli.stdio import open_source
+    from trickle_cli.stdio import open_path, open_source
 
     if file is None or file == "-":
         if os.isatty(0):
@@ -173,9 +173,11 @@ async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
         async with open_source(0) as source:
             yield source
         return
-    with open(file, "rb", buffering=0) as opened:  # noqa: ASYNC230
-        async with open_source(opened.fileno()) as source:
-            yield source
+    async with (
+        open_path(file, os.O_RDONLY) as descriptor,
+        open_source(descriptor) as source,
+    ):
+        yield source
 
 
 class _Transfer:

@@ -82,7 +82,7 @@ async def _sub(job: _Job) -> ExitCode:
     from trickle_cli.outputs import open_output
 
     async with (
-        open_talk("sub") as talk,
+        open_talk("sub", stdout=job.output in {None, "-"}) as talk,
         interruptible() as interruption,
         open_output(job.output) as output,
         Subscriber(job.endpoint, start=job.start, wait=job.wait) as subscriber,

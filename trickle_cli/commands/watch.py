@@ -51,7 +51,7 @@ async def _watch(endpoint: Endpoint) -> ExitCode:
 
     is_feed = endpoint.channel == CHANGEFEED
     async with (
-        open_talk("watch") as talk,
+        open_talk("watch", stdout=True) as talk,
         interruptible() as interruption,
         open_stdout() as output,
         Subscriber(

@@ -17,10 +17,10 @@ def rate(bytes_per_second: float) -> str:
 
 
 def _scaled(number: float, step: int, units: Sequence[str]) -> str:
-    if number < step:
+    if round(number) < step:
         return f"{number:.0f} {units[0]}"
-    power = 0
-    while number >= step and power < len(units) - 1:
+    number, power = number / step, 1
+    while round(number, 1) >= step and power < len(units) - 1:
         number /= step
         power += 1
     return f"{number:.1f} {units[power]}"
@@ -28,9 +28,9 @@ def _scaled(number: float, step: int, units: Sequence[str]) -> str:
 
 def seconds(duration: float) -> str:
     """A time span: `340 ms`, `24.0 s`, `3:05 min`, `2:03:05 h`."""
-    if duration < 1:
+    if round(duration * 1000) < 1000:
         return f"{duration * 1000:.0f} ms"
-    if duration < 60:
+    if round(duration, 1) < 60:
         return f"{duration:.1f} s"
     minutes, rest = divmod(round(duration), 60)
     if minutes < 60:
@@ -54,7 +54,10 @@ def clean(text: str) -> str:
     """`text` from a peer, without what could command a terminal or break a line."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    )
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_command(c) else c for c in text)
+
+
+def _is_command(character: str) -> bool:
+    """Controls, formats, surrogates and what has no meaning; separators of lines."""
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in {"Zl", "Zp"}

@@ -43,7 +43,7 @@ class Talk:
         line = f"trickle {self._command}: {clean(text)}"
         if self._live is not None:
             self._live.console.print(
-                line, markup=False, highlight=False, soft_wrap=True
+                line, markup=False, emoji=False, highlight=False, soft_wrap=True
             )
         else:
             print_line(line)
@@ -62,6 +62,8 @@ class Talk:
 
 def print_line(line: str) -> None:
     """A line to standard error; nothing, if nobody listens there any more."""
+    if sys.stderr is None:  # it was closed when we began; print would take stdout
+        return
     try:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
     except OSError:
@@ -69,10 +71,10 @@ def print_line(line: str) -> None:
 
 
 @asynccontextmanager
-async def open_talk(command: str) -> AsyncIterator[Talk]:
-    """Talk for `command`, live if there is a terminal for it alone: where standard
-    output is a terminal too, the data goes there."""
-    if not _has_terminal():
+async def open_talk(command: str, *, stdout: bool = False) -> AsyncIterator[Talk]:
+    """Talk for `command`, live if there is a terminal for it alone: if the command
+    writes to `stdout`, and that is a terminal too, the data goes there."""
+    if not _has_terminal() or (stdout and os.isatty(1)):
         yield Talk(command, None)
         return
     live = _open_live()
@@ -85,7 +87,9 @@ async def open_talk(command: str) -> AsyncIterator[Talk]:
 
 
 def _has_terminal() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
+    return os.environ.get("TERM") not in {None, "", "dumb"}
 
 
 def _open_live() -> Any:

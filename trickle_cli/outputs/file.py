@@ -6,9 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import trio
-
-from trickle_cli.stdio import Sink, open_sink
+from trickle_cli.stdio import Sink, open_path, open_sink
 
 
 class File:
@@ -34,14 +32,8 @@ class File:
 @asynccontextmanager
 async def open_file(name: str) -> AsyncIterator[File]:
     """The file called `name`, made if need be. OSError if it cannot be written."""
-    # In a thread, because a named pipe opens only when somebody reads from it.
-    descriptor = await trio.to_thread.run_sync(_open, name, abandon_on_cancel=True)
-    try:
-        async with open_sink(descriptor) as sink:
-            yield File(descriptor, sink)
-    finally:
-        os.close(descriptor)
-
-
-def _open(name: str) -> int:
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    async with (
+        open_path(name, os.O_WRONLY | os.O_CREAT) as descriptor,
+        open_sink(descriptor) as sink,
+    ):
+        yield File(descriptor, sink)

@@ -25,13 +25,13 @@ def parse_seq(text: bytes) -> int | None:
     Decimal digits with at most one leading minus, within ±MAX_SEQ; nothing of
     what `int()` also takes (blanks, underscores, plus signs).
     """
-    if text[:1] == b"-":
-        distance = parse_seq(text[1:])
-        return -distance if distance is not None and distance > 0 else None
-    if not text.isdigit() or len(text) > _MAX_DIGITS:
+    digits = text.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS:
         return None
-    seq = int(text)
-    return seq if seq <= MAX_SEQ else None
+    seq = int(digits)
+    if seq > MAX_SEQ:
+        return None
+    return seq if len(digits) == len(text) else -seq or None
 
 
 def resolve(seq: int, *, head: int, oldest: int) -> int:

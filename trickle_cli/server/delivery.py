@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import trio
+
 from trickle_cli.errors import LimitReached
 from trickle_cli.protocol.http1 import CRLF, LAST_CHUNK, Request, chunk_head
 from trickle_cli.protocol.responses import encode_segment_head
@@ -265,6 +267,7 @@ class Delivery(Reader):
 
     def release(self, instead: Segment | None) -> None:
         async def go_on() -> None:
+            await trio.lowlevel.checkpoint()
             self._go_on(instead)
 
         self._connection.run_errand(go_on)

@@ -28,7 +28,7 @@ from trickle_cli.protocol.requests import (
 from trickle_cli.protocol.responses import CONTINUE, Answer, problem
 from trickle_cli.protocol.sequence import NEXT
 from trickle_cli.relay import Channel, Hub
-from trickle_cli.server import answers
+from trickle_cli.server.answers import ended, full, missing, not_found
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.delivery import Delivery
 from trickle_cli.server.intake import Intake
@@ -70,9 +70,9 @@ class Handlers:
             else:
                 connection.answer(self._at_once(wanted))
         except ChannelNotFound as error:
-            connection.answer(answers.not_found(error.channel))
+            connection.answer(not_found(error.channel))
         except LimitReached as error:
-            connection.answer(answers.full(error))
+            connection.answer(full(error))
 
     def _subscribe(
         self, connection: Connection, request: Request, wanted: Subscribe
@@ -81,9 +81,9 @@ class Handlers:
         try:
             segment = channel.find(wanted.seq)
         except SegmentNotFound as error:
-            connection.answer(answers.missing(error, channel))
+            connection.answer(missing(error, channel))
         except ChannelClosed:
-            connection.answer(answers.ended(channel))
+            connection.answer(ended(channel))
         else:
             Delivery(connection, channel, request).start(segment)
 

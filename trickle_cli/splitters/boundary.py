@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from trickle_cli.splitters import newline
+from trickle_cli.splitters.newline import Newline
 
 
 class Boundary(Protocol):
@@ -20,4 +20,4 @@ class Boundary(Protocol):
 
 
 #: By the name of the option that chooses it.
-BOUNDARIES: Final[Mapping[str, Boundary]] = {"newline": newline.Newline()}
+BOUNDARIES: Final[Mapping[str, Boundary]] = {"newline": Newline()}
