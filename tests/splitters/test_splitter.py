@@ -1,0 +1,375 @@
+"""What comes out of a splitter: every byte at once, and the cuts where they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trickle_cli.splitters import BOUNDARIES, CUT, Cut, Splitter
+
+NEWLINE: Final = BOUNDARIES["newline"]
+
+#: What is fed and when; b"" stands for a tick.
+Step: TypeAlias = tuple[float, bytes]
+Output: TypeAlias = list[bytes | Cut]
+
+DATA = st.text("ab\n", max_size=20).map(str.encode)
+FEEDS = st.lists(DATA.filter(bool), max_size=8)
+SIZES = st.integers(1, 12)
+
+
+@st.composite
+def timetables(draw: st.DrawFn) -> list[Step]:
+    """Feeds and ticks at whole seconds that do not go back."""
+    pauses = st.integers(0, 4)
+    now, steps = 100, []
+    for pause, data in draw(st.lists(st.tuples(pauses, DATA), max_size=10)):
+        now += pause
+        steps.append((float(now), data))
+    return steps
+
+
+@dataclass(frozen=True)
+class Parameters:
+    by_line: bool
+    size: int | None
+    seconds: float | None
+
+    def splitter(self) -> Splitter:
+        boundary = NEWLINE if self.by_line else None
+        return Splitter(boundary=boundary, size=self.size, seconds=self.seconds)
+
+
+PARAMETERS = st.builds(
+    Parameters,
+    by_line=st.booleans(),
+    size=st.none() | SIZES,
+    seconds=st.none() | st.integers(1, 4),
+)
+SPLITTERS = PARAMETERS.map(Parameters.splitter)
+
+
+def take(splitter: Splitter, step: Step) -> Output:
+    now, data = step
+    if data:
+        return list(splitter.feed(data, now))
+    return [CUT] if splitter.tick(now) else []
+
+
+def run(splitter: Splitter, steps: Iterable[Step]) -> Output:
+    return [piece for step in steps for piece in take(splitter, step)]
+
+
+def feed(splitter: Splitter, *feeds: bytes) -> Output:
+    return run(splitter, [(0.0, data) for data in feeds])
+
+
+def segments(output: Output) -> list[bytes]:
+    """What is between the cuts; the last is the open one, which may be empty."""
+    found = [b""]
+    for piece in output:
+        if isinstance(piece, Cut):
+            found.append(b"")
+        else:
+            found[-1] += piece
+    return found
+
+
+# Whatever the parameters.
+
+
+@settings(deadline=None)
+@given(SPLITTERS, timetables())
+def test_the_pieces_make_up_the_input_and_none_of_it_is_held_back(
+    splitter: Splitter, steps: list[Step]
+) -> None:
+    for step in steps:
+        pieces = [p for p in take(splitter, step) if not isinstance(p, Cut)]
+        assert b"".join(pieces) == step[1]
+
+
+@settings(deadline=None)
+@given(SPLITTERS, timetables())
+def test_no_piece_and_no_segment_is_empty(
+    splitter: Splitter, steps: list[Step]
+) -> None:
+    output = run(splitter, steps)
+    assert b"" not in output
+    assert output[:1] != [CUT]
+    assert (CUT, CUT) not in pairwise(output)
+
+
+@settings(deadline=None)
+@given(st.none() | SIZES, st.none() | st.integers(1, 4), timetables())
+def test_with_a_boundary_every_cut_is_at_one(
+    size: int | None, seconds: int | None, steps: list[Step]
+) -> None:
+    splitter = Splitter(boundary=NEWLINE, size=size, seconds=seconds)
+    for segment in segments(run(splitter, steps))[:-1]:
+        assert segment.endswith(b"\n")
+
+
+@settings(deadline=None)
+@given(PARAMETERS, timetables())
+def test_the_cuts_are_those_that_the_rules_call_for(
+    parameters: Parameters, steps: list[Step]
+) -> None:
+    output = run(parameters.splitter(), steps)
+    assert segments(output) == Rules(parameters).segments(steps)
+
+
+class Rules:
+    """The splitter's docstring once more, on whole strings and lists of places."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.by_line = parameters.by_line
+        self.size = parameters.size
+        self.seconds = parameters.seconds
+        self.done: list[bytes] = []
+        self.open = b""
+        self.began = 0.0  # when the open one got its first byte
+        self.is_overdue = False
+
+    def segments(self, steps: Iterable[Step]) -> list[bytes]:
+        for now, data in steps:
+            self._expire(now)
+            if not self.open:
+                self.began = now
+            self.open += data
+            fresh = len(data)
+            while (place := self._due_place(fresh)) is not None:
+                self._cut(place)
+                self.began = now
+                fresh = min(fresh, len(self.open))
+        return [*self.done, self.open]
+
+    def _expire(self, now: float) -> None:
+        if self.seconds is None or not self.open or now < self.began + self.seconds:
+            return
+        if not self.by_line or self.open.endswith(b"\n"):
+            self._cut(len(self.open))
+        else:
+            self.is_overdue = True
+
+    def _due_place(self, fresh: int) -> int | None:
+        """Where to cut `open`, of which the last `fresh` bytes have just come: what
+        came before is gone, and can be cut off only as a whole."""
+        gone = len(self.open) - fresh
+        at_hand = [
+            place
+            for place in range(max(gone, 1), len(self.open) + 1)
+            if not self.by_line or self.open[place - 1] == 0x0A
+        ]
+        is_each_line = self.by_line and self.size is None and self.seconds is None
+        if is_each_line or self.is_overdue:
+            return min((place for place in at_hand if place > gone), default=None)
+        if self.size is None or len(self.open) < self.size:
+            return None
+        small = [place for place in at_hand if place <= self.size]
+        return max(small) if small else min(at_hand, default=None)
+
+    def _cut(self, place: int) -> None:
+        self.done.append(self.open[:place])
+        self.open = self.open[place:]
+        self.is_overdue = False
+
+
+# Nothing, or a size.
+
+
+def test_without_parameters_there_is_one_segment() -> None:
+    assert feed(Splitter(), b"ab\n", b"c") == [b"ab\n", b"c"]
+
+
+@settings(deadline=None)
+@given(SIZES, FEEDS)
+def test_with_a_size_all_segments_but_the_last_have_it(
+    size: int, feeds: list[bytes]
+) -> None:
+    *whole, rest = segments(feed(Splitter(size=size), *feeds))
+    assert {len(segment) for segment in whole} <= {size}
+    assert len(rest) < size
+
+
+def test_the_cut_is_made_when_the_size_is_reached_not_with_the_next_byte() -> None:
+    assert feed(Splitter(size=3), b"ab", b"c") == [b"ab", b"c", CUT]
+
+
+def test_one_feed_may_be_many_segments() -> None:
+    expected = [b"abc", CUT, b"def", CUT, b"g"]
+    assert feed(Splitter(size=3), b"abcdefg") == expected
+
+
+# Lines.
+
+
+@settings(deadline=None)
+@given(FEEDS)
+def test_with_newline_the_segments_are_the_lines(feeds: list[bytes]) -> None:
+    output = feed(Splitter(boundary=NEWLINE), *feeds)
+    lines = b"".join(feeds).split(b"\n")
+    assert segments(output) == [*(line + b"\n" for line in lines[:-1]), lines[-1]]
+
+
+def test_a_last_line_without_a_newline_comes_out_too() -> None:
+    splitter = Splitter(boundary=NEWLINE)
+    assert feed(splitter, b"one\ntwo") == [b"one\n", CUT, b"two"]
+
+
+def test_an_empty_line_is_a_segment() -> None:
+    splitter = Splitter(boundary=NEWLINE)
+    assert feed(splitter, b"\n\n") == [b"\n", CUT, b"\n", CUT]
+
+
+def test_a_line_goes_out_in_the_parts_that_it_comes_in() -> None:
+    splitter = Splitter(boundary=NEWLINE)
+    assert feed(splitter, b"on", b"e", b"\n") == [b"on", b"e", b"\n", CUT]
+
+
+# Lines of a size.
+
+
+@pytest.mark.parametrize(
+    ("feeds", "expected"),
+    [
+        pytest.param([b"a\nb\nc\n"], [b"a\nb\nc\n"], id="not reached"),
+        pytest.param([b"a\nbcdef\n"], [b"a\nbcdef\n", CUT], id="reached by a line"),
+        pytest.param(
+            [b"a\nb\ncdefg\n"], [b"a\nb\n", CUT, b"cdefg\n"], id="the last one below"
+        ),
+        pytest.param(
+            [b"abcdefghij\nk\n"], [b"abcdefghij\n", CUT, b"k\n"], id="else the next one"
+        ),
+        pytest.param(
+            [b"abcdefgh", b"ij", b"k\nl"],
+            [b"abcdefgh", b"ij", b"k\n", CUT, b"l"],
+            id="the next one is not at hand",
+        ),
+        pytest.param(
+            [b"abc\n", b"defgh\n"],
+            [b"abc\n", CUT, b"defgh\n"],
+            id="the last one below is where the last feed ended",
+        ),
+        pytest.param(
+            [b"abc\nd", b"efghi\nj"],
+            [b"abc\nd", b"efghi\n", CUT, b"j"],
+            id="the last one below is gone",
+        ),
+        pytest.param(
+            [b"abc\nd", b"e\nfg\nhi"],
+            [b"abc\nd", b"e\n", CUT, b"fg\nhi"],
+            id="of two at hand the one below",
+        ),
+        pytest.param(
+            [b"abcdefg\nabcdefg\nabcdefg\n"],
+            [b"abcdefg\n", CUT, b"abcdefg\n", CUT, b"abcdefg\n", CUT],
+            id="many in one feed",
+        ),
+    ],
+)
+def test_a_size_with_newline_cuts_at_the_last_line_that_fits(
+    feeds: list[bytes], expected: Output
+) -> None:
+    assert feed(Splitter(boundary=NEWLINE, size=8), *feeds) == expected
+
+
+@settings(deadline=None)
+@given(SIZES, FEEDS)
+def test_lines_that_are_all_at_hand_are_packed_as_full_as_they_go(
+    size: int, feeds: list[bytes]
+) -> None:
+    data = b"".join(feeds)
+    *whole, rest = segments(feed(Splitter(boundary=NEWLINE, size=size), data))
+    for segment in whole:
+        assert len(segment) <= size or segment.count(b"\n") == 1
+    for segment, following in pairwise([*whole, rest]):
+        line, newline, _ = following.partition(b"\n")
+        assert len(segment + line + newline) > size or not newline
+    assert len(rest) < size or b"\n" not in rest
+
+
+# Time.
+
+
+def test_a_segment_ends_when_its_time_is_up() -> None:
+    splitter = Splitter(seconds=2)
+    assert list(splitter.feed(b"a", 10)) == [b"a"]
+    assert splitter.due == 12
+    assert not splitter.tick(11.9)
+    assert splitter.tick(12)
+
+
+def test_bytes_that_come_when_the_time_is_up_begin_the_next_segment() -> None:
+    splitter = Splitter(seconds=2)
+    steps = [(10.0, b"a"), (11.9, b"b"), (12.0, b"c"), (13.9, b"d"), (14.0, b"e")]
+    assert run(splitter, steps) == [b"a", b"b", CUT, b"c", b"d", CUT, b"e"]
+
+
+def test_the_time_runs_from_the_first_byte_not_from_the_cut() -> None:
+    splitter = Splitter(seconds=2)
+    assert run(splitter, [(10, b"a"), (12, b""), (50, b"b")]) == [b"a", CUT, b"b"]
+    assert splitter.due == 52
+
+
+def test_time_alone_never_makes_an_empty_segment() -> None:
+    splitter = Splitter(seconds=2)
+    assert splitter.due is None
+    assert not splitter.tick(100)
+    assert run(splitter, [(100, b"a"), (102, b"")]) == [b"a", CUT]
+    assert splitter.due is None
+    assert not splitter.tick(1000)
+
+
+def test_a_cut_by_size_starts_the_clock_anew() -> None:
+    splitter = Splitter(size=3, seconds=2)
+    assert run(splitter, [(10, b"a"), (11, b"bcd")]) == [b"a", b"bc", CUT, b"d"]
+    assert splitter.due == 13
+    assert run(splitter, [(11.5, b"ef")]) == [b"ef", CUT]
+    assert splitter.due is None
+
+
+def test_lines_are_gathered_until_the_time_is_up() -> None:
+    splitter = Splitter(boundary=NEWLINE, seconds=2)
+    steps = [(10.0, b"a\nb\n"), (11.0, b"c\n"), (12.0, b"d\n")]
+    assert run(splitter, steps) == [b"a\nb\n", b"c\n", CUT, b"d\n"]
+
+
+def test_a_line_is_finished_when_the_time_is_up_in_its_middle() -> None:
+    splitter = Splitter(boundary=NEWLINE, seconds=2)
+    steps = [(10.0, b"a\nb"), (12.0, b""), (13.0, b"c"), (14.0, b"d\ne\nf")]
+    assert run(splitter, steps) == [b"a\nb", b"c", b"d\n", CUT, b"e\nf"]
+    assert splitter.due == 16
+
+
+def test_the_line_that_is_overdue_is_cut_even_if_it_comes_before_the_tick() -> None:
+    splitter = Splitter(boundary=NEWLINE, seconds=2)
+    assert run(splitter, [(10, b"a"), (20, b"b\nc\n")]) == [b"a", b"b\n", CUT, b"c\n"]
+
+
+def test_nothing_is_due_while_a_boundary_is_awaited() -> None:
+    splitter = Splitter(boundary=NEWLINE, seconds=2)
+    assert run(splitter, [(10, b"a"), (12, b"")]) == [b"a"]
+    assert splitter.due is None
+    assert not splitter.tick(100)
+
+
+def test_an_overdue_line_is_cut_though_the_size_would_allow_more() -> None:
+    splitter = Splitter(boundary=NEWLINE, size=100, seconds=2)
+    steps = [(10.0, b"a"), (12.0, b""), (13.0, b"b\nc\n")]
+    assert run(splitter, steps) == [b"a", b"b\n", CUT, b"c\n"]
+
+
+@settings(deadline=None)
+@given(SPLITTERS, timetables())
+def test_what_is_due_is_not_due_any_more_after_its_tick(
+    splitter: Splitter, steps: list[Step]
+) -> None:
+    for step in steps:
+        take(splitter, step)
+        assert splitter.due is None or splitter.due > step[0]
