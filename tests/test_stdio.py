@@ -10,7 +10,9 @@ import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trio
@@ -31,10 +33,14 @@ class Link:
     close_writer: Callable[[], None]
 
 
+def opened(file: int | Path, mode: Literal["rb", "wb"]) -> FileIO:
+    return open(file, mode, buffering=0)
+
+
 @contextmanager
 def pipe_link() -> Iterator[Link]:
     reader, writer = os.pipe()
-    with open(reader, "rb", buffering=0) as r, open(writer, "wb", buffering=0) as w:
+    with opened(reader, "rb") as r, opened(writer, "wb") as w:
         yield Link(reader, writer, r.close, w.close)
 
 
@@ -43,7 +49,7 @@ def named_pipe_link(path: Path) -> Iterator[Link]:
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(reader, True)
-    with open(reader, "rb", buffering=0) as r, open(path, "wb", buffering=0) as w:
+    with opened(reader, "rb") as r, opened(path, "wb") as w:
         yield Link(reader, w.fileno(), r.close, w.close)
 
 
@@ -61,7 +67,7 @@ def terminal_link(*, to_program: bool) -> Iterator[Link]:
     person, program = pty.openpty()
     tty.setraw(program)
     reader, writer = (program, person) if to_program else (person, program)
-    with open(reader, "rb", buffering=0) as r, open(writer, "wb", buffering=0) as w:
+    with opened(reader, "rb") as r, opened(writer, "wb") as w:
         yield Link(reader, writer, r.close, w.close)
 
 
@@ -184,7 +190,7 @@ async def test_the_end_is_empty_and_stays(to_us: Link) -> None:
 
 async def test_ctrl_d_ends_a_terminal() -> None:
     person, program = pty.openpty()
-    with open(person, "wb", buffering=0), open(program, "rb", buffering=0):
+    with opened(person, "wb"), opened(program, "rb"):
         async with open_source(program) as source:
             os.write(person, b"a line\n\x04")
             assert await source.receive_some() == b"a line\n"
@@ -215,7 +221,7 @@ async def test_an_input_larger_than_a_read_arrives_whole(
 async def test_a_file_is_read_from_where_it_stands(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"skip" + LARGE)
     received = []
-    with open(tmp_path / "file", "rb", buffering=0) as file:
+    with opened(tmp_path / "file", "rb") as file:
         file.seek(4)
         async with open_source(file.fileno()) as source:
             while data := await source.receive_some():
@@ -296,7 +302,7 @@ async def test_a_reader_that_goes_in_the_middle_breaks_the_pipe(
     broken = trio.Event()
 
     async def send() -> None:
-        with pytest.raises(OSError, match="Broken pipe|Connection reset by peer"):
+        with pytest.raises(OSError, match=r"Broken pipe|Connection reset by peer"):
             await sink.send_all(LARGE)
         broken.set()
 
@@ -453,7 +459,7 @@ async def test_where_it_cannot_be_told_the_reader_is_taken_to_be_there(
 
 async def test_a_file_has_what_was_sent_when_sending_returns(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with open(path, "wb", buffering=0) as file:
+    with opened(path, "wb") as file:
         async with open_sink(file.fileno()) as sink:
             assert sink.is_file
             await sink.send_all(b"one")
@@ -466,7 +472,7 @@ async def test_a_file_always_has_its_reader(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     lookout = Lookout()
-    with open(tmp_path / "file", "wb", buffering=0) as file:
+    with opened(tmp_path / "file", "wb") as file:
         async with open_sink(file.fileno()) as sink:
             nursery.start_soon(lookout.run, sink)
             await wait_all_tasks_blocked()
@@ -493,7 +499,7 @@ async def test_a_device_that_is_full_is_an_error() -> None:
 
 async def test_a_file_that_is_not_open_for_writing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with open(tmp_path / "file", "rb", buffering=0) as file:
+    with opened(tmp_path / "file", "rb") as file:
         async with open_sink(file.fileno()) as sink:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 await sink.send_all(b"new")

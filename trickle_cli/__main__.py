@@ -8,11 +8,11 @@ import typer
 
 from trickle_cli import __version__
 from trickle_cli.commands import pub, serve, sub, watch
+from trickle_cli.commands.running import ExitCode
 from trickle_cli.commands.running import main as run_main
 
 app = typer.Typer(
     name="trickle",
-    no_args_is_help=True,
     rich_markup_mode=None,  # formatting help takes rich as long as all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
@@ -26,14 +26,16 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback(
+    invoke_without_command=True,
     epilog="""\b
 Example, in three terminals:
   trickle serve --autocreate
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | trickle pub cam
-  trickle sub cam > film.ts"""
+  trickle sub cam > film.ts""",
 )
 def trickle(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback takes it
         bool,
         typer.Option(
             "--version",
@@ -48,6 +50,9 @@ def trickle(
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such channel, 4 data was lost, 5
     not allowed, 124 timed out, 130 and 143 interrupted, 141 nobody reads the output.
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(ExitCode.USAGE)
 
 
 app.command(epilog=serve.EPILOG, short_help="Run a server.")(serve.serve)

@@ -21,9 +21,10 @@ class PublisherStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriberStatistics:
-    """`seq` is the segment that is being read, None before the first; `head` what
-    the server said last; `lost` counts segments that could not be had;
-    `waiting` tells what holds it up, "" if nothing does."""
+    """`seq` is the segment that is being read, or was last, None before the first;
+    `segment_size` is what has come of it; `head` what the server said last; `lost`
+    counts segments that could not be had; `waiting` tells what holds it up, "" if
+    nothing does."""
 
     seq: int | None
     head: int | None

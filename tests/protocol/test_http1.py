@@ -501,7 +501,7 @@ def test_a_closed_parser_gives_nothing_and_can_be_closed_again() -> None:
         (GET + b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n", False),
     ],
 )
-def test_a_parser_knows_that_a_head_has_begun(data: bytes, in_head: bool) -> None:  # noqa: FBT001
+def test_a_parser_knows_that_a_head_has_begun(data: bytes, in_head: bool) -> None:
     parser = RequestParser()
     parser.feed(data)
     assert parser.in_head is in_head

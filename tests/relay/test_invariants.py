@@ -40,7 +40,7 @@ class ChannelMachine(RuleBasedStateMachine):
         self.last = (self.channel.epoch, 0)
 
     @rule(seq=SEQS, reset=st.booleans())
-    def open_publication(self, seq: int, reset: bool) -> None:  # noqa: FBT001
+    def open_publication(self, seq: int, reset: bool) -> None:
         writer = Writer()
         try:
             self.channel.publish(writer, max(seq, -1), reset=reset)
@@ -50,7 +50,7 @@ class ChannelMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.writers)
     @rule(data=st.data(), content=st.binary(max_size=20), end=st.booleans())
-    def write(self, data: st.DataObject, content: bytes, end: bool) -> None:  # noqa: FBT001
+    def write(self, data: st.DataObject, content: bytes, end: bool) -> None:
         writer = data.draw(st.sampled_from(self.writers))
         if writer.channel is None or writer not in self.channel._publications:
             return

@@ -121,10 +121,10 @@ def test_any_partial_sends_make_the_same_answer(
     before: list[bytes],
     after: list[bytes],
     appetites: list[int],
-    end: bool,  # noqa: FBT001
-    ended_before: bool,  # noqa: FBT001
-    large: bool,  # noqa: FBT001
-    http10: bool,  # noqa: FBT001
+    end: bool,
+    ended_before: bool,
+    large: bool,
+    http10: bool,
 ) -> None:
     """`before` is there when the GET comes, `after` follows, in the same or another
     call than the `end`."""

@@ -2,182 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trickle_cli.splitters import BOUNDARIES, CUT, Cut, Splitter
+from tests.splitters.rules import NEWLINE, Output, feed, run, segments
+from trickle_cli.splitters import CUT, Splitter
 
-NEWLINE: Final = BOUNDARIES["newline"]
-
-#: What is fed and when; b"" stands for a tick.
-Step: TypeAlias = tuple[float, bytes]
-Output: TypeAlias = list[bytes | Cut]
-
-DATA = st.text("ab\n", max_size=20).map(str.encode)
-FEEDS = st.lists(DATA.filter(bool), max_size=8)
+FEEDS = st.lists(st.text("ab\n", min_size=1, max_size=20).map(str.encode), max_size=8)
 SIZES = st.integers(1, 12)
-
-
-@st.composite
-def timetables(draw: st.DrawFn) -> list[Step]:
-    """Feeds and ticks at whole seconds that do not go back."""
-    pauses = st.integers(0, 4)
-    now, steps = 100, []
-    for pause, data in draw(st.lists(st.tuples(pauses, DATA), max_size=10)):
-        now += pause
-        steps.append((float(now), data))
-    return steps
-
-
-@dataclass(frozen=True)
-class Parameters:
-    by_line: bool
-    size: int | None
-    seconds: float | None
-
-    def splitter(self) -> Splitter:
-        boundary = NEWLINE if self.by_line else None
-        return Splitter(boundary=boundary, size=self.size, seconds=self.seconds)
-
-
-PARAMETERS = st.builds(
-    Parameters,
-    by_line=st.booleans(),
-    size=st.none() | SIZES,
-    seconds=st.none() | st.integers(1, 4),
-)
-SPLITTERS = PARAMETERS.map(Parameters.splitter)
-
-
-def take(splitter: Splitter, step: Step) -> Output:
-    now, data = step
-    if data:
-        return list(splitter.feed(data, now))
-    return [CUT] if splitter.tick(now) else []
-
-
-def run(splitter: Splitter, steps: Iterable[Step]) -> Output:
-    return [piece for step in steps for piece in take(splitter, step)]
-
-
-def feed(splitter: Splitter, *feeds: bytes) -> Output:
-    return run(splitter, [(0.0, data) for data in feeds])
-
-
-def segments(output: Output) -> list[bytes]:
-    """What is between the cuts; the last is the open one, which may be empty."""
-    found = [b""]
-    for piece in output:
-        if isinstance(piece, Cut):
-            found.append(b"")
-        else:
-            found[-1] += piece
-    return found
-
-
-# Whatever the parameters.
-
-
-@settings(deadline=None)
-@given(SPLITTERS, timetables())
-def test_the_pieces_make_up_the_input_and_none_of_it_is_held_back(
-    splitter: Splitter, steps: list[Step]
-) -> None:
-    for step in steps:
-        pieces = [p for p in take(splitter, step) if not isinstance(p, Cut)]
-        assert b"".join(pieces) == step[1]
-
-
-@settings(deadline=None)
-@given(SPLITTERS, timetables())
-def test_no_piece_and_no_segment_is_empty(
-    splitter: Splitter, steps: list[Step]
-) -> None:
-    output = run(splitter, steps)
-    assert b"" not in output
-    assert output[:1] != [CUT]
-    assert (CUT, CUT) not in pairwise(output)
-
-
-@settings(deadline=None)
-@given(st.none() | SIZES, st.none() | st.integers(1, 4), timetables())
-def test_with_a_boundary_every_cut_is_at_one(
-    size: int | None, seconds: int | None, steps: list[Step]
-) -> None:
-    splitter = Splitter(boundary=NEWLINE, size=size, seconds=seconds)
-    for segment in segments(run(splitter, steps))[:-1]:
-        assert segment.endswith(b"\n")
-
-
-@settings(deadline=None)
-@given(PARAMETERS, timetables())
-def test_the_cuts_are_those_that_the_rules_call_for(
-    parameters: Parameters, steps: list[Step]
-) -> None:
-    output = run(parameters.splitter(), steps)
-    assert segments(output) == Rules(parameters).segments(steps)
-
-
-class Rules:
-    """The splitter's docstring once more, on whole strings and lists of places."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        self.by_line = parameters.by_line
-        self.size = parameters.size
-        self.seconds = parameters.seconds
-        self.done: list[bytes] = []
-        self.open = b""
-        self.began = 0.0  # when the open one got its first byte
-        self.is_overdue = False
-
-    def segments(self, steps: Iterable[Step]) -> list[bytes]:
-        for now, data in steps:
-            self._expire(now)
-            if not self.open:
-                self.began = now
-            self.open += data
-            fresh = len(data)
-            while (place := self._due_place(fresh)) is not None:
-                self._cut(place)
-                self.began = now
-                fresh = min(fresh, len(self.open))
-        return [*self.done, self.open]
-
-    def _expire(self, now: float) -> None:
-        if self.seconds is None or not self.open or now < self.began + self.seconds:
-            return
-        if not self.by_line or self.open.endswith(b"\n"):
-            self._cut(len(self.open))
-        else:
-            self.is_overdue = True
-
-    def _due_place(self, fresh: int) -> int | None:
-        """Where to cut `open`, of which the last `fresh` bytes have just come: what
-        came before is gone, and can be cut off only as a whole."""
-        gone = len(self.open) - fresh
-        at_hand = [
-            place
-            for place in range(max(gone, 1), len(self.open) + 1)
-            if not self.by_line or self.open[place - 1] == 0x0A
-        ]
-        is_each_line = self.by_line and self.size is None and self.seconds is None
-        if is_each_line or self.is_overdue:
-            return min((place for place in at_hand if place > gone), default=None)
-        if self.size is None or len(self.open) < self.size:
-            return None
-        small = [place for place in at_hand if place <= self.size]
-        return max(small) if small else min(at_hand, default=None)
-
-    def _cut(self, place: int) -> None:
-        self.done.append(self.open[:place])
-        self.open = self.open[place:]
-        self.is_overdue = False
 
 
 # Nothing, or a size.
@@ -255,6 +90,11 @@ def test_a_line_goes_out_in_the_parts_that_it_comes_in() -> None:
             [b"abc\n", b"defgh\n"],
             [b"abc\n", CUT, b"defgh\n"],
             id="the last one below is where the last feed ended",
+        ),
+        pytest.param(
+            [b"abcdef\n", b"\nk"],
+            [b"abcdef\n", b"\n", CUT, b"k"],
+            id="the one that fits exactly",
         ),
         pytest.param(
             [b"abc\nd", b"efghi\nj"],
@@ -363,13 +203,3 @@ def test_an_overdue_line_is_cut_though_the_size_would_allow_more() -> None:
     splitter = Splitter(boundary=NEWLINE, size=100, seconds=2)
     steps = [(10.0, b"a"), (12.0, b""), (13.0, b"b\nc\n")]
     assert run(splitter, steps) == [b"a", b"b\n", CUT, b"c\n"]
-
-
-@settings(deadline=None)
-@given(SPLITTERS, timetables())
-def test_what_is_due_is_not_due_any_more_after_its_tick(
-    splitter: Splitter, steps: list[Step]
-) -> None:
-    for step in steps:
-        take(splitter, step)
-        assert splitter.due is None or splitter.due > step[0]

@@ -46,6 +46,8 @@ _PRECONNECT_DELAY: Final = 0.02
 #: Seconds between attempts to do so where the server cannot be reached.
 _PRECONNECT_RETRY: Final = 1.0
 
+_NOT_MADE: Final = "start the server with --autocreate, or without --no-create"
+
 
 class _Lane:
     """One of the two connections, and the request on it.
@@ -313,7 +315,7 @@ class Publisher:
             case 401 | 403:
                 return NotAllowed(f"{where} does not let us publish: {text}")
             case 404:
-                return ChannelNotFound(channel, where=where)
+                return ChannelNotFound(channel, where=where, hint=_NOT_MADE)
             case 413:
                 return SegmentTooLarge(seq)
             case 429 | 503:

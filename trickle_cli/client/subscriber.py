@@ -163,6 +163,7 @@ class Subscriber:
         self._at_once = 0
         self._head: int | None = None
         self._segments = self._size = self._reconnects = 0
+        self._last: tuple[int | None, int] = None, 0  # the segment before: seq, size
         self._lost = self._incomplete = 0
         self._waiting = ""
 
@@ -197,12 +198,13 @@ class Subscriber:
     def statistics(self) -> SubscriberStatistics:
         """A snapshot, for showing."""
         reader = self._reader
+        seq, size = self._last if reader is None else (reader.seq, reader.size)
         return SubscriberStatistics(
-            seq=None if reader is None else reader.seq,
+            seq=seq,
             head=self._head,
-            segment_size=0 if reader is None else reader.size,
+            segment_size=size,
             segments=self._segments,
-            size=self._size + (0 if reader is None else reader.size),
+            size=self._size + (0 if reader is None else size),
             lost=self._lost,
             incomplete=self._incomplete,
             reconnects=self._reconnects,
@@ -289,6 +291,7 @@ class Subscriber:
             return
         self._incomplete += reader.incomplete
         self._size += reader.size
+        self._last = reader.seq, reader.size
         if reader.is_open:
             reader.is_open = False
             await reader.connection.aclose()

@@ -11,8 +11,8 @@ import typer
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol.sequence import CURRENT, NEXT, OLDEST, parse_seq
 
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?", re.IGNORECASE)
-_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?")
+_TIME: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -34,8 +34,8 @@ def parse_time(text: str) -> float:
     if match is None:
         raise typer.BadParameter(f"'{text}' is not a time: 500ms, 2s, 5m, 1h")
     seconds = float(match[1]) * _SECONDS[(match[2] or "s").lower()]
-    if seconds <= 0:
-        raise typer.BadParameter("a time must be longer than nothing")
+    if not 0 < seconds < math.inf:
+        raise typer.BadParameter("a time must be longer than nothing, and finite")
     return seconds
 
 
@@ -54,6 +54,21 @@ def parse_server(text: str) -> str:
         return Endpoint.parse("any", text).server
     except BadAddress as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def parse_base_path(text: str) -> str:
+    """A path that clients can write in the URL of a server."""
+    from trickle_cli.client.endpoint import Endpoint
+
+    if not text.startswith("/"):
+        raise typer.BadParameter(f"'{text}' does not begin with '/': /{text or 'live'}")
+    try:
+        Endpoint.parse("any", f"http://any{text}")
+    except BadAddress:
+        raise typer.BadParameter(
+            f"'{text}' cannot be the path of a server: /live, /a/b, or percent-encoded"
+        ) from None
+    return text
 
 
 _STARTS: Final = {"latest": CURRENT, "next": NEXT, "oldest": OLDEST}

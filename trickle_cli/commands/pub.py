@@ -16,7 +16,7 @@ from trickle_cli.commands.options import (
     parse_time,
     parse_type,
 )
-from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.commands.running import ExitCode, naming, run
 from trickle_cli.protocol.names import DEFAULT_SERVER, DEFAULT_TYPE
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ MAX_SIZE = 16 * 1024 * 1024
 EPILOG = """\b
 Example, each line of a log as a segment of its own:
   tail -f app.log | trickle pub --newline app-log"""
+
+_FINISHING = "ending the segment; interrupt again to leave at once"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +112,14 @@ def pub(
         size = MAX_SIZE
     boundary = BOUNDARIES["newline"] if newline else None
     job = _Job(
-        endpoint=Endpoint.parse(channel or _make_up_name(), server),
+        endpoint=Endpoint.parse(
+            _make_up_name() if channel is None else channel, server
+        ),
         file=file,
         splitter=Splitter(boundary=boundary, size=size, seconds=time),
         type=type_,
         keep_open=keep_open,
-        is_made_up=not channel,
+        is_made_up=channel is None,
     )
     run("pub", lambda: _pub(job))
 
@@ -138,7 +142,7 @@ async def _pub(job: _Job) -> ExitCode:
 
     async with (
         open_talk("pub") as talk,
-        interruptible() as interruption,
+        interruptible(lambda: talk.say(_FINISHING)) as interruption,
         _open_input(job.file, talk) as source,
     ):
         started = trio.current_time()
@@ -148,7 +152,9 @@ async def _pub(job: _Job) -> ExitCode:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_fail_early, publisher)
-                    await _Transfer(publisher, job.splitter).run(source, interruption)
+                    transfer = _Transfer(publisher, job.splitter)
+                    with naming(job.file or "standard input"):
+                        await transfer.run(source, interruption)
                     nursery.cancel_scope.cancel()
                 await (publisher.flush if job.keep_open else publisher.close)()
             finally:
@@ -163,7 +169,9 @@ async def _fail_early(publisher: Publisher) -> None:
 
 @asynccontextmanager
 async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
+    import errno
     import os
+    import stat
 
     from trickle_cli.stdio import open_path, open_source
 
@@ -173,11 +181,11 @@ async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
         async with open_source(0) as source:
             yield source
         return
-    async with (
-        open_path(file, os.O_RDONLY) as descriptor,
-        open_source(descriptor) as source,
-    ):
-        yield source
+    async with open_path(file, os.O_RDONLY) as descriptor:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):  # reading would say so too late
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+        async with open_source(descriptor) as source:
+            yield source
 
 
 class _Transfer:

@@ -10,8 +10,8 @@ import enum
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -55,6 +55,17 @@ def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
     raise typer.Exit(int(code))
 
 
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Let the OSErrors of the block say where they are from: reading and writing do
+    not know, once a file is open."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or place
+        raise
+
+
 def _first(error: BaseException) -> BaseException:
     """What went wrong first, out of the groups that nurseries make."""
     while isinstance(error, BaseExceptionGroup):
@@ -89,6 +100,7 @@ def main(app: typer.Typer) -> None:
     # No KeyboardInterrupt anywhere: commands that have something to finish on
     # Ctrl-C listen for it, the others just end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _fill_standard_descriptors()
     usage_error, click_error = _click_errors()
     try:
         code = typer.main.get_command(app).main(
@@ -103,6 +115,18 @@ def main(app: typer.Typer) -> None:
         if code is not ExitCode.BROKEN_PIPE:
             print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201
     _leave(int(code or 0))
+
+
+def _fill_standard_descriptors() -> None:
+    """Where a standard descriptor is closed, put one there on which its use fails:
+    else a socket of ours would get its number, and what is meant for it."""
+    for descriptor, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it is the process's
 
 
 def _click_errors() -> tuple[type[Exception], type[Exception]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trickle_cli.commands.options import parse_time, parse_type
+from trickle_cli.commands.options import parse_base_path, parse_time, parse_type
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.protocol.names import DEFAULT_PORT
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example, a server on which every first publisher makes its channel:
   trickle serve --autocreate"""
+
+
+_FINISHING = "closing the channels; interrupt again to leave at once"
 
 
 def serve(
@@ -30,7 +33,12 @@ def serve(
         ),
     ] = DEFAULT_PORT,
     base_path: Annotated[
-        str, typer.Option(metavar="PATH", help="Serve channels below this path.")
+        str,
+        typer.Option(
+            metavar="PATH",
+            parser=parse_base_path,
+            help="Serve channels below this path.",
+        ),
     ] = "/",
     autocreate: Annotated[
         bool,
@@ -86,13 +94,22 @@ def serve(
 
 def _parse_channel(text: str) -> tuple[str, str]:
     from trickle_cli.errors import BadAddress
-    from trickle_cli.protocol.names import DEFAULT_TYPE, check_channel_name
+    from trickle_cli.protocol.names import (
+        DEFAULT_TYPE,
+        RESERVED_PREFIX,
+        check_channel_name,
+    )
 
     name, _, type_ = text.partition("=")
     try:
         check_channel_name(name)
     except BadAddress as error:
         raise typer.BadParameter(f"--channel {text}: {error}") from None
+    if name.startswith(RESERVED_PREFIX):
+        raise typer.BadParameter(
+            f"--channel {text}: names that begin with '{RESERVED_PREFIX}' are"
+            " the server's, and nobody could publish there"
+        )
     return name, parse_type(type_) if type_ else DEFAULT_TYPE
 
 
@@ -113,7 +130,7 @@ async def _serve(
     url = f"http://{address}:{bound[1]}{server.base_path}".rstrip("/")
     async with (
         open_talk("serve") as talk,
-        interruptible() as interruption,
+        interruptible(lambda: talk.say(_FINISHING)) as interruption,
         trio.open_nursery() as nursery,
     ):
         await nursery.start(server.run, listeners)
@@ -124,7 +141,6 @@ async def _serve(
         with trio.CancelScope() as serving:
             interruption.cancel = serving.cancel
             await trio.sleep_forever()
-        talk.say("closing the channels; interrupt again to leave at once")
         await server.stop()
         nursery.cancel_scope.cancel()
     return interruption.code or ExitCode.DONE

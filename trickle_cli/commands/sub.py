@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trickle_cli.commands.options import ChannelArgument, ServerOption, parse_start
-from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.commands.running import ExitCode, naming, run
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ async def _sub(job: _Job) -> ExitCode:
         nursery.start_soon(_notice_reader, output)
         nursery.start_soon(notice_waiting, subscriber, talk)
         _show(subscriber, talk)
-        is_whole = await _transfer(subscriber, output, talk)
+        with naming("standard output" if job.output is None else job.output):
+            is_whole = await _transfer(subscriber, output, talk)
         nursery.cancel_scope.cancel()
     if interruption.code is not None:
         return interruption.code

@@ -11,6 +11,7 @@ from trickle_cli.commands.options import ServerOption
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.sub import notice_waiting, tell_gap
 from trickle_cli.display import formats
+from trickle_cli.errors import ChannelNotFound
 from trickle_cli.protocol.names import CHANGEFEED, DEFAULT_SERVER
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example, what comes and goes on a server:
   trickle watch _changes"""
+
+_NO_FEED = "the server runs with --no-changefeed, or has another base path"
 
 
 def watch(
@@ -61,7 +64,12 @@ async def _watch(endpoint: Endpoint) -> ExitCode:
     ):
         interruption.cancel = nursery.cancel_scope.cancel
         nursery.start_soon(notice_waiting, subscriber, talk)
-        await (_changes if is_feed else _segments)(subscriber, output, talk)
+        try:
+            await (_changes if is_feed else _segments)(subscriber, output, talk)
+        except ChannelNotFound as error:
+            raise ChannelNotFound(
+                error.channel, where=endpoint.server, hint=_NO_FEED
+            ) from error
         nursery.cancel_scope.cancel()
     return interruption.code or ExitCode.DONE
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trickle_cli.display import formats
 from trickle_cli.display.meter import Meter
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 #: Lines of the terminal that are not rows of the table.
-_OTHER_LINES = 7
+_OTHER_LINES: Final = 7
+#: A terminal that does not know its size is taken to have this one.
+_USUAL_SIZE: Final = os.terminal_size((80, 24))
 
 
 class ChannelWatch:
@@ -47,8 +49,20 @@ class ChannelWatch:
         """The table, for the live view."""
         from trickle_cli.display import views
 
-        rows = max(3, shutil.get_terminal_size().lines - _OTHER_LINES)
-        return views.server(self._url, self._latest, self._meters, rows=rows)
+        size = _terminal_size()
+        rows = max(3, size.lines - _OTHER_LINES)
+        return views.server(
+            self._url, self._latest, self._meters, columns=size.columns, rows=rows
+        )
+
+
+def _terminal_size() -> os.terminal_size:
+    """Of the terminal on standard error: shutil asks the one on standard output."""
+    try:
+        size = os.get_terminal_size(2)
+    except OSError:
+        return _USUAL_SIZE
+    return size if all(size) else _USUAL_SIZE
 
 
 def _sum(channel: ChannelStatistics) -> str:

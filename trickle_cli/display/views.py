@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,10 +13,16 @@ from rich.text import Text
 from trickle_cli.display import formats
 from trickle_cli.display.meter import Meter
 from trickle_cli.statistics import (
+    ChannelStatistics,
     PublisherStatistics,
     ServerStatistics,
     SubscriberStatistics,
 )
+
+#: Columns for the name of a channel: half of what most terminals have.
+_MAX_NAME: Final = 40
+#: Columns that a table takes with short names; a narrower terminal gets less of it.
+_TABLE_WIDTH: Final = 60
 
 
 def publisher(
@@ -60,7 +67,7 @@ def _line(
     meter: Meter,
 ) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(formats.clean(channel), "bold cyan")
+    line.append_text(_name(channel, "bold cyan"))
     if seq is None:
         return line.append("  nothing yet", "dim")
     line.append(f"  seq {seq}", "bold")
@@ -71,32 +78,49 @@ def _line(
 
 
 def server(
-    url: str, statistics: ServerStatistics, meters: Mapping[str, Meter], *, rows: int
+    url: str,
+    statistics: ServerStatistics,
+    meters: Mapping[str, Meter],
+    *,
+    columns: int,
+    rows: int,
 ) -> RenderableType:
-    """What `serve` shows: its channels, at most `rows` of them."""
+    """What `serve` shows: its channels, at most `rows` of them, on a terminal that
+    is `columns` wide."""
     channels = [c for c in statistics.channels if not c.closed]
     title = Text.assemble(
         (url, "bold cyan"),
         f"  {formats.count(len(channels), 'channel')},"
         f" {formats.count(statistics.connections, 'connection')}",
+        no_wrap=True,
+        overflow="ellipsis",
     )
+    shown = 6 if columns >= _TABLE_WIDTH else 3
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column("channel", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("seq", justify="right")
-    table.add_column("rate", justify="right", style="green", no_wrap=True)
-    table.add_column("held", justify="right", no_wrap=True)
-    table.add_column("subscribers", justify="right")
-    table.add_column("publishers", justify="right")
+    table.add_column("channel")  # where there is no room for all, names give way
+    for heading in ("seq", "rate", "held", "subs", "pubs")[: shown - 1]:
+        style = "green" if heading == "rate" else ""
+        table.add_column(heading, justify="right", style=style, no_wrap=True)
     for channel in channels[:rows]:
-        meter = meters.get(channel.name)
-        table.add_row(
-            Text(formats.clean(channel.name)),
-            str(channel.head - 1) if channel.head else "-",
-            formats.rate(meter.rate) if meter else "-",
-            f"{channel.segments} / {formats.size(channel.size)}",
-            str(channel.readers),
-            str(channel.publishers),
-        )
+        table.add_row(*_row(channel, meters.get(channel.name))[:shown])
     hidden = len(channels) - rows
     more = [Text(f"and {hidden} more", "dim")] if hidden > 0 else []
     return Group(title, table, *more)
+
+
+def _row(channel: ChannelStatistics, meter: Meter | None) -> list[RenderableType]:
+    return [
+        _name(channel.name),
+        str(channel.head - 1) if channel.head else "-",
+        formats.rate(meter.rate) if meter else "-",
+        f"{channel.segments} / {formats.size(channel.size)}",
+        str(channel.readers),
+        str(channel.publishers),
+    ]
+
+
+def _name(channel: str, style: str = "") -> Text:
+    """The name of a channel, cut off where it would push out the numbers."""
+    name = Text(formats.clean(channel), style=style, no_wrap=True, overflow="ellipsis")
+    name.truncate(_MAX_NAME)
+    return name

@@ -1,0 +1,1 @@
+complete --command trickle --no-files --arguments "(env _TRICKLE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) trickle)" --condition "env _TRICKLE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) trickle"

@@ -1,0 +1,54 @@
+"""Statistics, of which a test gives only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from trickle_cli.statistics import (
+    ChannelStatistics,
+    PublisherStatistics,
+    ServerStatistics,
+    SubscriberStatistics,
+)
+
+_CHANNEL = ChannelStatistics(
+    name="",
+    type="text/plain",
+    epoch="one",
+    head=0,
+    segments=0,
+    size=0,
+    total=0,
+    readers=0,
+    publishers=0,
+    closed=False,
+)
+_PUBLISHER = PublisherStatistics(seq=None, segment_size=0, segments=0, size=0)
+_SUBSCRIBER = SubscriberStatistics(
+    seq=None,
+    head=None,
+    segment_size=0,
+    segments=0,
+    size=0,
+    lost=0,
+    incomplete=0,
+    reconnects=0,
+    waiting="",
+)
+
+
+def channel(name: str, **fields: Any) -> ChannelStatistics:
+    return replace(_CHANNEL, name=name, **fields)
+
+
+def server(*channels: ChannelStatistics, connections: int = 0) -> ServerStatistics:
+    return ServerStatistics(connections=connections, channels=channels)
+
+
+def publisher(**fields: Any) -> PublisherStatistics:
+    return replace(_PUBLISHER, **fields)
+
+
+def subscriber(**fields: Any) -> SubscriberStatistics:
+    return replace(_SUBSCRIBER, **fields)

@@ -1,0 +1,170 @@
+"""The live views, as text of a given width."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+
+from tests.display.snapshots import channel, publisher, server, subscriber
+from trickle_cli.display import views
+from trickle_cli.display.meter import Meter
+
+WIDTHS = [20, 40, 59, 60, 80, 200]
+HOSTILE = "a\x1b[2J\nb[bold]c"
+LONG = "x" * 250
+WIDE = "カメラ" * 40
+
+every_width = pytest.mark.parametrize("width", WIDTHS)
+
+
+def lines(view: RenderableType, width: int = 120) -> list[str]:
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(Group(view))  # a Text alone would be wrapped
+    return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
+
+
+def meter() -> Meter:
+    """1000 bytes in the first 10 of 20 seconds, and 2500 in the last 5."""
+    meter = Meter(0)
+    meter.look(1000, 10)
+    meter.look(1000, 15)
+    meter.look(3500, 20)
+    return meter
+
+
+#: In each row of `table`.
+NUMBERS = ["11", "4.0", "kbit/s", "5", "/", "2.0", "KiB", "3", "1"]
+
+
+def table(*names: str, width: int = 120, rows: int = 10) -> list[str]:
+    channels = [
+        channel(
+            name,
+            head=12,
+            segments=5,
+            size=2048,
+            readers=3,
+            publishers=1,
+        )
+        for name in names
+    ]
+    view = views.server(
+        "http://127.0.0.1:2939",
+        server(*channels, connections=4),
+        dict.fromkeys(names, meter()),
+        columns=width,
+        rows=rows,
+    )
+    return lines(view, width)
+
+
+def test_a_publisher_shows_the_present_segment_and_the_sum() -> None:
+    statistics = publisher(seq=7, segment_size=1536, segments=8, size=3500)
+    assert lines(views.publisher("cam", statistics, meter())) == [
+        "cam  seq 7  1.5 KiB  4.0 kbit/s  (8 segments, 3.4 KiB, mean 1.4 kbit/s)"
+    ]
+
+
+def test_a_subscriber_shows_the_present_segment_and_the_sum() -> None:
+    statistics = subscriber(seq=7, segment_size=10, segments=1, size=3500)
+    assert lines(views.subscriber("cam", statistics, meter())) == [
+        "cam  seq 7  10 B  4.0 kbit/s  (1 segment, 3.4 KiB, mean 1.4 kbit/s)"
+    ]
+
+
+def test_before_the_first_segment_there_is_nothing_yet() -> None:
+    assert lines(views.publisher("cam", publisher(), Meter(0))) == ["cam  nothing yet"]
+    assert lines(views.subscriber("cam", subscriber(), Meter(0))) == [
+        "cam  nothing yet"
+    ]
+
+
+def test_a_subscriber_shows_what_it_lost() -> None:
+    (line,) = lines(views.subscriber("cam", subscriber(seq=7, lost=3), Meter(0)))
+    assert line.endswith("  lost 3")
+    (line,) = lines(views.subscriber("cam", subscriber(seq=7), Meter(0)))
+    assert "lost" not in line
+
+
+def test_a_subscriber_shows_what_holds_it_up() -> None:
+    statistics = subscriber(waiting="no channel 'cam' yet")
+    _, line = lines(views.subscriber("cam", statistics, Meter(0)))
+    assert line == "  no channel 'cam' yet"
+
+
+def test_a_server_shows_its_channels_and_what_goes_through_them() -> None:
+    title, headings, _, *rows = table("cam", "log")
+    assert title == "http://127.0.0.1:2939  2 channels, 4 connections"
+    assert headings.split() == ["channel", "seq", "rate", "held", "subs", "pubs"]
+    assert [row.split() for row in rows] == [["cam", *NUMBERS], ["log", *NUMBERS]]
+
+
+def test_a_channel_without_a_segment_has_no_seq() -> None:
+    statistics = server(channel("cam"))
+    view = views.server("http://h", statistics, {}, columns=120, rows=3)
+    *_, row = lines(view)
+    assert row.split() == ["cam", "-", "-", "0", "/", "0", "B", "0", "0"]
+
+
+def test_a_server_does_not_show_closed_channels() -> None:
+    statistics = server(channel("cam", closed=True), channel("log"))
+    title, _, _, *rows = lines(
+        views.server("http://h", statistics, {}, columns=120, rows=3)
+    )
+    assert "1 channel," in title
+    assert [row.split()[0] for row in rows] == ["log"]
+
+
+def test_a_server_tells_how_many_channels_it_does_not_show() -> None:
+    *rows, more = table("a", "b", "c", "d", rows=2)[3:]
+    assert [row.split()[0] for row in rows] == ["a", "b"]
+    assert more == "and 2 more"
+
+
+@every_width
+@pytest.mark.parametrize("name", ["cam", LONG, WIDE])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
+    numbers = {"segment_size": 10**9, "segments": 10**6, "size": 10**12}
+    statistics = subscriber(seq=10**9, lost=99, waiting=f"no {name}", **numbers)
+    shown = [
+        *lines(views.publisher(name, publisher(seq=10**9, **numbers), meter()), width),
+        *lines(views.subscriber(name, statistics, meter()), width),
+        *table(name, "other", width=width, rows=1),
+    ]
+    assert max(map(cell_len, shown)) <= width
+
+
+@every_width
+def test_a_view_has_as_many_lines_as_it_has_to_show_however_narrow(width: int) -> None:
+    shown = views.publisher(LONG, publisher(seq=1), meter())
+    assert len(lines(shown, width)) == 1
+    assert len(table(LONG, WIDE, width=width)) == 5
+
+
+@pytest.mark.parametrize("name", [LONG, WIDE])
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_long_name_does_not_push_out_the_numbers(name: str, width: int) -> None:
+    (line,) = lines(views.publisher(name, publisher(seq=7), meter()), width)
+    assert "seq 7" in line
+    assert "4.0 kbit/s" in line
+    assert table(name, width=width)[3].split()[-len(NUMBERS) :] == NUMBERS
+
+
+def test_a_narrow_table_shows_the_name_the_seq_and_the_rate() -> None:
+    _, headings, _, row = table("cam", width=40)
+    assert headings.split() == ["channel", "seq", "rate"]
+    assert row.split() == ["cam", "11", "4.0", "kbit/s"]
+
+
+def test_a_name_commands_nothing() -> None:
+    clean = "a\ufffd[2J\ufffdb[bold]c"
+    waiting = subscriber(waiting=f"no channel {HOSTILE}")
+    for shown in (
+        lines(views.publisher(HOSTILE, publisher(), Meter(0)))[0],
+        lines(views.subscriber(HOSTILE, waiting, Meter(0)))[0],
+        lines(views.subscriber("cam", waiting, Meter(0)))[1],
+        table(HOSTILE)[3],
+    ):
+        assert clean in shown

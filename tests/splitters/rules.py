@@ -1,0 +1,108 @@
+"""The splitter's rules once more, and how to run one through its paces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from trickle_cli.splitters import BOUNDARIES, CUT, Cut, Splitter
+
+NEWLINE: Final = BOUNDARIES["newline"]
+
+#: What is fed and when; b"" stands for a tick.
+Step: TypeAlias = tuple[float, bytes]
+Output: TypeAlias = list[bytes | Cut]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    by_line: bool
+    size: int | None
+    seconds: float | None
+
+    def splitter(self) -> Splitter:
+        boundary = NEWLINE if self.by_line else None
+        return Splitter(boundary=boundary, size=self.size, seconds=self.seconds)
+
+
+def take(splitter: Splitter, step: Step) -> Output:
+    now, data = step
+    if data:
+        return list(splitter.feed(data, now))
+    return [CUT] if splitter.tick(now) else []
+
+
+def run(splitter: Splitter, steps: Iterable[Step]) -> Output:
+    return [piece for step in steps for piece in take(splitter, step)]
+
+
+def feed(splitter: Splitter, *feeds: bytes) -> Output:
+    return run(splitter, [(0.0, data) for data in feeds])
+
+
+def segments(output: Output) -> list[bytes]:
+    """What is between the cuts; the last is the open one, which may be empty."""
+    found = [b""]
+    for piece in output:
+        if isinstance(piece, Cut):
+            found.append(b"")
+        else:
+            found[-1] += piece
+    return found
+
+
+class Rules:
+    """The splitter's docstring once more, on whole strings and lists of places."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.by_line = parameters.by_line
+        self.size = parameters.size
+        self.seconds = parameters.seconds
+        self.done: list[bytes] = []
+        self.open = b""
+        self.began = 0.0  # when the open one got its first byte
+        self.is_overdue = False
+
+    def segments(self, steps: Iterable[Step]) -> list[bytes]:
+        for now, data in steps:
+            self._expire(now)
+            if not self.open:
+                self.began = now
+            self.open += data
+            fresh = len(data)
+            while (place := self._due_place(fresh)) is not None:
+                self._cut(place)
+                self.began = now
+                fresh = min(fresh, len(self.open))
+        return [*self.done, self.open]
+
+    def _expire(self, now: float) -> None:
+        if self.seconds is None or not self.open or now < self.began + self.seconds:
+            return
+        if not self.by_line or self.open.endswith(b"\n"):
+            self._cut(len(self.open))
+        else:
+            self.is_overdue = True
+
+    def _due_place(self, fresh: int) -> int | None:
+        """Where to cut `open`, of which the last `fresh` bytes have just come: what
+        came before is gone, and can be cut off only as a whole."""
+        gone = len(self.open) - fresh
+        at_hand = [
+            place
+            for place in range(max(gone, 1), len(self.open) + 1)
+            if not self.by_line or self.open[place - 1] == 0x0A
+        ]
+        is_each_line = self.by_line and self.size is None and self.seconds is None
+        if is_each_line or self.is_overdue:
+            return min((place for place in at_hand if place > gone), default=None)
+        if self.size is None or len(self.open) < self.size:
+            return None
+        small = [place for place in at_hand if place <= self.size]
+        return max(small) if small else min(at_hand, default=None)
+
+    def _cut(self, place: int) -> None:
+        self.done.append(self.open[:place])
+        self.open = self.open[place:]
+        self.is_overdue = False
