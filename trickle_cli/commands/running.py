@@ -32,7 +32,6 @@ class ExitCode(enum.IntEnum):
     NO_CHANNEL = 3
     DATA_LOST = 4
     NOT_ALLOWED = 5
-    TIMED_OUT = 124
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143

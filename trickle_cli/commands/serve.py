@@ -24,12 +24,19 @@ _FINISHING = "closing the channels; interrupt again to leave at once"
 
 def serve(
     host: Annotated[
-        str, typer.Option(envvar="TRICKLE_HOST", help="The address to listen on.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", envvar="TRICKLE_HOST", help="The address to listen on."
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
         typer.Option(
-            envvar="TRICKLE_PORT", min=0, max=65535, help="The port, 0 for a free one."
+            metavar="PORT",
+            envvar="TRICKLE_PORT",
+            min=0,
+            max=65535,
+            help="The port, 0 for a free one.",
         ),
     ] = DEFAULT_PORT,
     base_path: Annotated[

@@ -1,8 +1,8 @@
 """The server: HTTP on one side, the relay on the other.
 
-A connection accepted in `listener` is served by one task in `connection`, which
-reads requests and calls `handlers`; the bytes of a POST go from there into the
-relay, and come out of it in the `delivery` of each GET.
+A `connection` accepted in `listener` is called by the `poller` when it has something
+to read. Its requests go to `handlers`; the body of a POST goes by way of its `intake`
+into the relay, and comes out of it in the `delivery` of each GET.
 """
 
 from trickle_cli.server.listener import listen

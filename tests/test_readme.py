@@ -1,0 +1,129 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import pytest
+import typer.main
+
+from tests.commands.conftest import programs as programs
+from tests.commands.programs import Programs
+from trickle_cli.__main__ import app
+from trickle_cli.commands.running import ExitCode
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+COMMANDS: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+#: A command line of ours, within a block or in a sentence.
+LINE = re.compile(r"(?:^|[`|]) *(trickle [^`|#\n]+)", re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def block_with(text: str, language: str = "sh") -> str:
+    (block,) = (block for block in blocks(language) if text in block)
+    return block.strip()
+
+
+def examples() -> Iterator[str]:
+    """Every command line that is in the README, and in the help of a command."""
+    texts = [README, *(command.epilog for command in COMMANDS.values())]
+    for text in texts:
+        yield from (line.strip() for line in LINE.findall(text))
+
+
+@pytest.mark.parametrize("line", sorted(set(examples())))
+def test_every_command_line_is_one(line: str) -> None:
+    _, *arguments = shlex.split(line.partition(">")[0])
+    if arguments[0].startswith("-"):
+        assert arguments[0] in {"--install-completion", "--show-completion"}
+    elif "COMMAND" not in arguments and "[CHANNEL]" not in arguments:
+        COMMANDS[arguments[0]].make_context(arguments[0], arguments[1:])
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_of_a_command_is_told(name: str) -> None:
+    wanted = {
+        max([*parameter.opts, *parameter.secondary_opts], key=len)
+        for parameter in COMMANDS[name].params
+        if parameter.param_type_name == "option" and parameter.name != "help"
+    }
+    assert wanted - set(re.findall(r"--[a-z][a-z-]+", README)) == set()
+
+
+def test_every_exit_code_is_told_and_no_other() -> None:
+    table = README[README.index("| code |") : README.index("### Completion")]
+    told = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+    assert {int(code) for codes in told for code in codes.split(",")} == set(ExitCode)
+    shown = re.search(r"Exit codes: (.*?)\.", " ".join(str(app_help()).split()))
+    assert shown is not None
+    assert {int(code) for code in re.findall(r"\d+", shown[1])} == set(ExitCode)
+
+
+def app_help() -> object:
+    return vars(typer.main.get_command(app))["help"]
+
+
+def test_every_variable_is_told_and_no_other() -> None:
+    ours = {
+        variable
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if (variable := parameter.envvar) is not None
+    }
+    assert set(re.findall(r"TRICKLE_[A-Z]+", README)) == ours
+
+
+def test_the_program_in_it_runs(tmp_path: Path) -> None:
+    (text,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        cwd=tmp_path,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("0 one\n1 two\n2 three\n", "")
+
+
+def test_live_video_in_three_terminals(programs: Programs, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    (tools / "trickle").write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m trickle_cli "$@"\n'
+    )
+    (tools / "trickle").chmod(0o755)
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+
+    def type_in(line: str, **env: str) -> Any:
+        script = f"cd {shlex.quote(str(tmp_path))} && {line}"
+        return programs.start_other("bash", "-c", script, PATH=path, **env)
+
+    # exec: what runs is what is killed in the end.
+    serve = "exec " + block_with("trickle serve --autocreate")
+    server = type_in(serve, TRICKLE_PORT="0")
+    url = server.says("listening on").rpartition(" ")[2]
+    sub = "exec " + block_with("trickle sub cam >")
+    subscriber = type_in(sub, TRICKLE_SERVER=url)
+    subscriber.says("waiting")
+    camera = block_with("ffmpeg -log")
+    assert camera.endswith(" - | trickle pub cam")
+    publisher = type_in(
+        camera.replace(" | ", " | tee source.ts | "), TRICKLE_SERVER=url
+    )
+    assert publisher.ends(120) == 0, publisher.err
+    assert subscriber.ends() == 0, subscriber.err
+    source = (tmp_path / "source.ts").read_bytes()
+    assert len(source) > 100_000
+    assert (tmp_path / "out.ts").read_bytes() == source
