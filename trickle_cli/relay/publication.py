@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from trickle_cli.relay.segment import Reader, Segment
-
-if TYPE_CHECKING:
-    from trickle_cli.relay.channel import Channel
 
 
 class Verdict(enum.Enum):
@@ -28,6 +25,21 @@ class Verdict(enum.Enum):
     CLOSED = "closed"  # the channel is closed
     TOO_LARGE = "too large"  # the segment reached its limit and is incomplete
     EVICTED = "evicted"  # the segment fell out of the window while open
+
+
+class Writable(Protocol):
+    """What a publication asks of its channel."""
+
+    head: int
+    epoch: str
+
+    def write(
+        self, publication: Publication, chunks: Sequence[bytes], *, end: bool
+    ) -> Sequence[Reader]:
+        """See `Publication.write`."""
+
+    def leave(self, publication: Publication) -> None:
+        """See `Publication.abandon`."""
 
 
 class Publication:
@@ -40,7 +52,7 @@ class Publication:
     __slots__ = ("channel", "segment", "verdict")
 
     def __init__(self) -> None:
-        self.channel: Channel | None = None
+        self.channel: Writable | None = None
         self.segment: Segment | None = None
         self.verdict: Verdict | None = None
 
