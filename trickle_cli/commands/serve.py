@@ -19,6 +19,10 @@ Example, a server on which every first publisher makes its channel:
   trickle serve --autocreate"""
 
 
+#: Seconds between looks at the channels, and how much of the time they may take: with
+#: thousands of channels, a look takes long enough to be felt.
+_WATCH_INTERVAL = 0.25
+_WATCH_SHARE = 0.02
 _FINISHING = "closing the channels; interrupt again to leave at once"
 
 
@@ -171,6 +175,8 @@ async def _watch(server: Server, url: str, talk: Talk) -> None:
     if talk.is_live:
         talk.show(watch.render)
     while True:
-        for line in watch.look(server.statistics(), trio.current_time()):
+        began = trio.current_time()
+        for line in watch.look(server.statistics(), began):
             talk.say(line)
-        await trio.sleep(0.25)
+        spent = trio.current_time() - began
+        await trio.sleep(max(_WATCH_INTERVAL, spent / _WATCH_SHARE))
