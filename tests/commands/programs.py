@@ -48,6 +48,7 @@ class Program:
             stdout=stdout,
             stderr=subprocess.PIPE,
             env=environment(**env),
+            process_group=0,  # of its own, with what it starts itself
         )
         streams = ((self.process.stdout, self._hear), (self.process.stderr, self._note))
         self._threads = [
@@ -121,7 +122,7 @@ class Program:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
         if self.runs:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
         for thread in self._threads:
             thread.join(PATIENCE)

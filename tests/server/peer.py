@@ -139,5 +139,5 @@ class Peer:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the server work until `condition` holds."""
-    while not condition():  # noqa: ASYNC110 - what changes has no events
+    while not condition():
         await trio.sleep(0.001)

@@ -89,7 +89,7 @@ async def _sub(job: _Job) -> ExitCode:
         trio.open_nursery() as nursery,
     ):
         interruption.cancel = nursery.cancel_scope.cancel
-        nursery.start_soon(_notice_reader, output)
+        nursery.start_soon(notice_reader, output)
         nursery.start_soon(notice_waiting, subscriber, talk)
         _show(subscriber, talk)
         with naming("standard output" if job.output is None else job.output):
@@ -137,7 +137,7 @@ async def notice_waiting(subscriber: Subscriber, talk: Talk) -> None:
         await trio.sleep(0.1)
 
 
-async def _notice_reader(output: Output) -> None:
+async def notice_reader(output: Output) -> None:
     """End when whoever reads our output has gone, also while nothing comes in."""
     await output.reader_gone()
     raise BrokenPipeError

@@ -9,7 +9,7 @@ import typer
 
 from trickle_cli.commands.options import ServerOption
 from trickle_cli.commands.running import ExitCode, run
-from trickle_cli.commands.sub import notice_waiting, tell_gap
+from trickle_cli.commands.sub import notice_reader, notice_waiting, tell_gap
 from trickle_cli.display import formats
 from trickle_cli.errors import ChannelNotFound
 from trickle_cli.protocol.names import CHANGEFEED, DEFAULT_SERVER
@@ -63,6 +63,7 @@ async def _watch(endpoint: Endpoint) -> ExitCode:
         trio.open_nursery() as nursery,
     ):
         interruption.cancel = nursery.cancel_scope.cancel
+        nursery.start_soon(notice_reader, output)
         nursery.start_soon(notice_waiting, subscriber, talk)
         try:
             await (_changes if is_feed else _segments)(subscriber, output, talk)
