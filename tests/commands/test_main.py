@@ -64,7 +64,7 @@ WRONG = {
     "sub cam --from": "trickle: Option '--from' requires an argument",
     "serve --port": "trickle: Option '--port' requires an argument",
     "watch -s here": "trickle watch: Invalid value for '--server'",
-    "watch a/b": "channel name 'a/b' contains '/'",
+    "watch a/b": "trickle watch: channel name 'a/b' contains '/'",
 }
 
 

@@ -261,8 +261,8 @@ def test_a_file_that_cannot_be_read_is_named_and_makes_no_channel(
 ) -> None:
     missing = tmp_path / "missing"
     for path, reason in [
-        (missing, "No such file or directory"),
-        (tmp_path, "Is a directory"),
+        (missing, "No such file or directory — check the path"),
+        (tmp_path, "Is a directory — name a file in it"),
     ]:
         program = programs.run(*pub, name, str(path))
         assert program.ends() == 1

@@ -83,15 +83,15 @@ def test_an_output_that_takes_nothing_is_named(
 ) -> None:
     common.make(name, b"data")
     for path, reason in [
-        (tmp_path, "Is a directory"),
-        (tmp_path / "missing" / "file", "No such file or directory"),
-        (Path("/dev/full"), "No space left on device"),
+        (tmp_path, "Is a directory — name a file in it"),
+        (tmp_path / "missing" / "file", "No such file or directory — check the path"),
+        (Path("/dev/full"), "No space left on device — make room there"),
     ]:
         program = programs.run(*sub, "-o", str(path), name)
         assert program.ends() == 1
         assert program.err == f"trickle sub: {path}: {reason}\n"
     for redirection, reason in [
-        (">/dev/full", "No space left on device"),
+        (">/dev/full", "No space left on device — make room there"),
         (">&-", "Bad file descriptor"),
     ]:
         program = shell(programs, f'exec "$@" {redirection}', *sub, name)

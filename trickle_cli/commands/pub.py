@@ -43,7 +43,8 @@ _FINISHING = "ending the segment; interrupt again to leave at once"
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    endpoint: Endpoint
+    channel: str
+    server: str
     file: str | None
     splitter: Splitter
     type: str
@@ -103,7 +104,6 @@ def pub(
     Without --size, --time and --newline, a segment ends after a second, or a MiB if
     that comes first. Bytes are sent as they come, whatever the segments.
     """
-    from trickle_cli.client.endpoint import Endpoint
     from trickle_cli.splitters import BOUNDARIES, Splitter
 
     if size is None and time is None and not newline:
@@ -112,9 +112,8 @@ def pub(
         size = MAX_SIZE
     boundary = BOUNDARIES["newline"] if newline else None
     job = _Job(
-        endpoint=Endpoint.parse(
-            _make_up_name() if channel is None else channel, server
-        ),
+        channel=_make_up_name() if channel is None else channel,
+        server=server,
         file=file,
         splitter=Splitter(boundary=boundary, size=size, seconds=time),
         type=type_,
@@ -136,18 +135,19 @@ def _make_up_name() -> str:
 async def _pub(job: _Job) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Publisher
+    from trickle_cli.client import Endpoint, Publisher
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
 
+    endpoint = Endpoint.parse(job.channel, job.server)
     async with (
         open_talk("pub") as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         _open_input(job.file, talk) as source,
     ):
         started = trio.current_time()
-        async with Publisher(job.endpoint, type_=job.type) as publisher:
-            _announce(job, talk)
+        async with Publisher(endpoint, type_=job.type) as publisher:
+            _announce(endpoint, talk, is_made_up=job.is_made_up)
             _show(publisher, talk)
             try:
                 async with trio.open_nursery() as nursery:
@@ -241,10 +241,9 @@ class _Transfer:
         await segment.close(last)
 
 
-def _announce(job: _Job, talk: Talk) -> None:
-    endpoint = job.endpoint
+def _announce(endpoint: Endpoint, talk: Talk, *, is_made_up: bool) -> None:
     talk.say(f"publishing to {endpoint}")
-    if job.is_made_up:
+    if is_made_up:
         server = "" if endpoint.server == DEFAULT_SERVER else f" -s {endpoint.server}"
         talk.say(
             f"the channel's name is made up; see it with:"

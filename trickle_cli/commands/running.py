@@ -7,11 +7,13 @@ reaches a user.
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import typer
 
@@ -35,6 +37,19 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
+
+
+_ADVICE: Final = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file in it",
+    errno.EACCES: "choose another file, or change its permissions",
+    errno.EPERM: "choose another file, or change its permissions",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
@@ -90,7 +105,8 @@ def _explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
+        advice = _ADVICE.get(error.errno or 0, "")
+        return f"{place}{error.strerror or error}{advice and f' — {advice}'}"
     return f"an unexpected {type(error).__name__}: {error} — please report it"
 
 
@@ -109,7 +125,7 @@ def main(app: typer.Typer) -> None:
     except click_error as error:
         code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
         _print_usage_error(error)
-    except (TrickleError, OSError) as error:
+    except OSError as error:
         code = _code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201

@@ -14,7 +14,7 @@ from trickle_cli.protocol.names import DEFAULT_SERVER
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from trickle_cli.client import Endpoint, SegmentReader, Subscriber
+    from trickle_cli.client import SegmentReader, Subscriber
     from trickle_cli.display.talk import Talk
     from trickle_cli.outputs import Output
 
@@ -25,7 +25,8 @@ Example, the picture of a camera from now on:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    endpoint: Endpoint
+    channel: str
+    server: str
     start: int
     output: str | None
     wait: bool
@@ -62,10 +63,9 @@ def sub(
     If there is no such channel, wait for it, and start at its first segment. Ends
     with the channel; exits with 4 if anything of it could not be had.
     """
-    from trickle_cli.client.endpoint import Endpoint
-
     job = _Job(
-        endpoint=Endpoint.parse(channel, server),
+        channel=channel,
+        server=server,
         start=start,
         output=output,
         wait=not no_wait,
@@ -76,16 +76,17 @@ def sub(
 async def _sub(job: _Job) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Subscriber
+    from trickle_cli.client import Endpoint, Subscriber
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
     from trickle_cli.outputs import open_output
 
+    endpoint = Endpoint.parse(job.channel, job.server)
     async with (
         open_talk("sub", stdout=job.output in {None, "-"}) as talk,
         interruptible() as interruption,
         open_output(job.output) as output,
-        Subscriber(job.endpoint, start=job.start, wait=job.wait) as subscriber,
+        Subscriber(endpoint, start=job.start, wait=job.wait) as subscriber,
         trio.open_nursery() as nursery,
     ):
         interruption.cancel = nursery.cancel_scope.cancel

@@ -16,7 +16,7 @@ from trickle_cli.protocol.names import CHANGEFEED, DEFAULT_SERVER
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
 
 if TYPE_CHECKING:
-    from trickle_cli.client import Endpoint, Subscriber
+    from trickle_cli.client import Subscriber
     from trickle_cli.display.talk import Talk
     from trickle_cli.outputs import Output
 
@@ -38,20 +38,18 @@ def watch(
     On _changes, a line for each channel that exists, then one for each that is added
     or removed.
     """
-    from trickle_cli.client.endpoint import Endpoint
-
-    endpoint = Endpoint.parse(channel, server)
-    run("watch", lambda: _watch(endpoint))
+    run("watch", lambda: _watch(channel, server))
 
 
-async def _watch(endpoint: Endpoint) -> ExitCode:
+async def _watch(channel: str, server: str) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Subscriber
+    from trickle_cli.client import Endpoint, Subscriber
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
     from trickle_cli.outputs import open_stdout
 
+    endpoint = Endpoint.parse(channel, server)
     is_feed = endpoint.channel == CHANGEFEED
     async with (
         open_talk("watch", stdout=True) as talk,
