@@ -194,7 +194,7 @@ async def scripted(script: Script) -> AsyncIterator[ScriptedServer]:
     try:
         with trio.fail_after(PATIENCE):
             async with listener, trio.open_nursery() as nursery:
-                nursery.start_soon(server.accept_all)
+                nursery.start_soon(server.accept_all)  # noqa: ASYNC113 - it listens
                 nursery.start_soon(run)
                 yield server
                 await done.wait()

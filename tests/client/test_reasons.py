@@ -23,7 +23,7 @@ _REFUSED: Final = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused
 def _raised(make: Callable[[], NoReturn]) -> BaseException:
     try:
         make()
-    except BaseException as error:
+    except Exception as error:
         return error
 
 
@@ -38,7 +38,7 @@ def _while(context: BaseException) -> BaseException:
     def make() -> NoReturn:
         try:
             raise context
-        except BaseException:
+        except Exception:
             raise RuntimeError("it did not work")  # noqa: B904
 
     return _raised(make)
