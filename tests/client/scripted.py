@@ -187,15 +187,15 @@ async def scripted(script: Script) -> AsyncIterator[ScriptedServer]:
     server = ScriptedServer(listener)
     done = trio.Event()
 
-    async def run() -> None:
+    async def play() -> None:
         await script(server)
         done.set()
 
     try:
         with trio.fail_after(PATIENCE):
             async with listener, trio.open_nursery() as nursery:
-                nursery.start_soon(server.accept_all)  # noqa: ASYNC113 - it listens
-                nursery.start_soon(run)
+                nursery.start_soon(server.accept_all)
+                nursery.start_soon(play)
                 yield server
                 await done.wait()
                 await server.end()

@@ -112,7 +112,8 @@ class Connection:
         """Close at once, whatever is on its way."""
         self._eof = True
         self._parser.close()
-        await trio.aclose_forcefully(self._stream)
+        with trio.CancelScope(shield=True):  # or who closes several closes the first
+            await trio.aclose_forcefully(self._stream)
 
 
 async def connect(endpoint: Endpoint) -> Connection:

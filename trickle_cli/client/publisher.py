@@ -149,8 +149,10 @@ class Publisher:
         traceback: TracebackType | None,
     ) -> None:
         assert self._nursery is not None
+        # An error from the block is not told to the nursery, which would wrap it.
+        self._nursery.cancel_scope.shield = True
         self._nursery.cancel_scope.cancel()
-        await self._stack.__aexit__(exc_type, exc, traceback)  # noqa: ASYNC102 - it is cancelled
+        await self._stack.aclose()  # noqa: ASYNC102 - it is cancelled
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot, for showing."""
@@ -220,6 +222,8 @@ class Publisher:
     async def _send(self, writer: SegmentWriter, lane: _Lane, framed: bytes) -> None:
         self._check()
         if lane.seq != writer.seq or lane.connection is None:
+            await trio.lowlevel.checkpoint()  # all is gone when we are cancelled, too
+            self._check()
             raise SegmentConflict(writer.seq, self._next_seq)
         framed, lane.owed = lane.owed + framed, b""
         lane.begun = True

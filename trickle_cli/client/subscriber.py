@@ -12,6 +12,7 @@ What may happen to a request, and what is done about it (`_settle`):
     470, head below        we are ahead: wait a moment, ask for the same
     470, head equal        it has just begun: ask again at once
     470, head above        it fell out of the window: take the oldest there is
+    470, another epoch     the numbering began anew: take the oldest there is
     404                    no such channel; after a success, the channel has ended
     408, 429, 5xx          ask again, later and later
     the connection breaks  connect again, later and later, and ask for the same; if
@@ -312,6 +313,13 @@ class Subscriber:
         lost = range(0)
         if expected is not None and seq > expected and not restarted:
             lost = range(expected, seq)
+        pending: tuple[Connection, int] | None
+        try:
+            pending = await self._ask(seq + 1), seq + 1
+        except ConnectionFailed:
+            pending = None  # it will be asked for when its turn has come
+        # Nothing below waits: a call that was cancelled has not taken the segment.
+        self._pending = pending
         self._met = True
         self._waiting = ""
         self._backoff.reset()
@@ -330,10 +338,6 @@ class Subscriber:
             lost=lost,
             restarted=restarted,
         )
-        try:
-            self._pending = await self._ask(seq + 1), seq + 1
-        except ConnectionFailed:
-            self._pending = None  # it will be asked for when its turn has come
         return self._reader
 
     async def _retry(self, reason: str, at_least: float = 0) -> None:
@@ -351,7 +355,10 @@ class Subscriber:
         if status == SEGMENT_MISSING:
             self._met = True
             self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
-            await self._settle_missing(answer.latest, asked)
+            if asked >= 0 and self._epoch and answer.epoch not in {"", self._epoch}:
+                self._seq = OLDEST  # seqs began anew: what we ask for is far ahead
+            else:
+                await self._settle_missing(answer.latest, asked)
         elif status == 404:
             await self._settle_absent()
         elif status in {401, 403}:

@@ -1,0 +1,389 @@
+"""What a publisher sends and when, and what it does between segments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client import scripted as say
+from tests.client.ours import serving
+from tests.client.scripted import Peer, ScriptedServer, admit, let_close, scripted
+from trickle_cli.client import Endpoint, Publisher, publisher
+from trickle_cli.client.connection import Connection, connect
+from trickle_cli.errors import ConnectionFailed
+from trickle_cli.server import ServerConfig
+
+LARGE: Final = bytes(64 * 1024)
+
+
+async def _begun(server: ScriptedServer, seq: int, data: bytes = b"x") -> Peer:
+    """The connection on which a segment has begun with `data`."""
+    peer, _ = await server.asked(f"POST /cam/{seq}")
+    await peer.expect(say.chunk(data))
+    return peer
+
+
+# Where it starts.
+
+
+async def test_it_makes_the_channel_and_starts_where_that_stands() -> None:
+    async def script(server: ScriptedServer) -> None:
+        peer, asked = await server.asked("POST /cam")
+        assert asked.fields["expect-content"] == "text/plain"
+        await peer.send(say.answer())
+        await peer.asked("GET /cam/next")
+        await peer.send(say.answer(200, body=b"7"))
+        peer, asked = await server.asked("POST /cam/7")
+        assert asked.fields == {
+            "host": server.url.removeprefix("http://"),
+            "content-type": "text/plain",
+            "lp-trickle-reset": "1",
+            "transfer-encoding": "chunked",
+        }
+        await peer.expect(say.chunk(b"one") + say.END)
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint(), type_="text/plain") as publishing,
+    ):
+        assert await publishing.write(b"one") == 7
+
+
+@pytest.mark.parametrize("create", [True, False])
+async def test_where_there_is_no_channel_the_first_segment_may_make_it(
+    create: bool,
+) -> None:
+    async def script(server: ScriptedServer) -> None:
+        peer = await server.accept()
+        if create:
+            await peer.asked("POST /cam")
+            await peer.send(say.NOT_FOUND)
+        await peer.asked("GET /cam/next")
+        await peer.send(say.NOT_FOUND)
+        peer, asked = await server.asked("POST /cam/0")
+        assert "lp-trickle-reset" in asked.fields
+        await peer.expect(say.chunk(b"one") + say.END)
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint(), create=create) as publishing,
+    ):
+        assert await publishing.write(b"one") == 0
+
+
+async def test_a_publisher_goes_on_where_another_stopped_and_ends_what_that_left() -> (
+    None
+):
+    async with serving() as server:
+        async with Publisher(server.endpoint()) as first:
+            await first.write(b"0")
+            await (await first.next()).write(b"half")
+        channel = server.hub.find("cam")
+        assert not channel.find(1).ended
+        async with Publisher(server.endpoint()) as second:
+            assert await second.write(b"2") == 2
+            await second.flush()
+        assert channel.find(1).ended
+        assert channel.find(1).incomplete
+        assert channel.head == 3
+
+
+# Ahead of time.
+
+
+async def test_the_next_request_is_opened_while_a_segment_is_being_sent() -> None:
+    is_waiting = trio.Event()
+    has_seen_all = trio.Event()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 7)
+        sending = await _begun(server, 7)
+        waiting, asked = await server.asked("POST /cam/8")
+        assert "lp-trickle-reset" not in asked.fields
+        assert waiting.unread == b""
+        is_waiting.set()
+        await sending.expect(say.chunk(b"y") + say.END)
+        await waiting.expect(say.chunk(b"z") + say.END)
+        await sending.send(say.answer())
+        await sending.asked("POST /cam/9")
+        assert server.accepted == 3  # the first was for what the admission takes
+        has_seen_all.set()
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        segment = await publishing.next()
+        await segment.write(b"x")
+        await is_waiting.wait()
+        await segment.close(b"y")
+        assert await publishing.write(b"z") == 8
+        await has_seen_all.wait()
+
+
+async def test_a_quick_segment_leaves_in_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[bytes] = []
+    send = Connection.send
+
+    async def recording(self: Connection, data: bytes) -> None:
+        sent.append(data)
+        await send(self, data)
+
+    monkeypatch.setattr(Connection, "send", recording)
+    monkeypatch.setattr(publisher, "_PRECONNECT_DELAY", 1000)
+    async with serving() as server, Publisher(server.endpoint()) as publishing:
+        for index in range(6):
+            assert await publishing.write(b"line %d" % index) == index
+        await publishing.flush()
+    assert len(sent) == 6
+    for index, data in enumerate(sent):
+        assert data.startswith(b"POST /cam/%d HTTP/1.1\r\n" % index)
+        assert data.endswith(b"\r\n\r\n" + say.chunk(b"line %d" % index) + say.END)
+
+
+async def test_two_connections_carry_everything() -> None:
+    async with serving() as server, Publisher(server.endpoint()) as publishing:
+        for index in range(100):
+            assert await publishing.write(b"%d" % index) == index
+            assert server.connections <= 3  # the request for the head may linger
+        await publishing.flush()
+        channel = server.hub.find("cam")
+        assert channel.head == 100
+        assert [
+            bytes(channel.find(seq).as_piece().chunks[0]) for seq in range(100)
+        ] == [b"%d" % index for index in range(100)]
+
+
+async def test_a_request_that_waited_too_long_or_broke_is_opened_again() -> None:
+    is_waiting = trio.Event()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        sending = await _begun(server, 0)
+        waiting, _ = await server.asked("POST /cam/1")
+        await waiting.send(say.answer(408, "Connection: close"))
+        await waiting.gone()
+        waiting, _ = await server.asked("POST /cam/1")
+        await waiting.reset()
+        waiting, _ = await server.asked("POST /cam/1")
+        await waiting.close()
+        waiting, _ = await server.asked("POST /cam/1")
+        is_waiting.set()
+        await sending.expect(say.END)
+        await waiting.expect(say.chunk(b"z") + say.END)
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        await (await publishing.next()).write(b"x")
+        await is_waiting.wait()
+        assert await publishing.write(b"z") == 1
+
+
+async def test_a_segment_that_somebody_ended_before_it_began_is_passed_over() -> None:
+    is_over = trio.Event()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        sending = await _begun(server, 0)
+        waiting, _ = await server.asked("POST /cam/1")
+        await waiting.send(say.answer(200, "Lp-Trickle-Seq: 1", "Connection: close"))
+        await waiting.gone()
+        is_over.set()
+        await sending.expect(say.END)
+        await sending.send(say.answer())
+        await sending.asked("POST /cam/2")
+        await sending.expect(say.chunk(b"z") + say.END)
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        await (await publishing.next()).write(b"x")
+        await is_over.wait()
+        assert await publishing.write(b"z") == 2
+
+
+async def test_while_no_connection_can_be_had_ahead_of_time_the_segment_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = 0
+    is_waiting = trio.Event()
+
+    async def failing(endpoint: Endpoint) -> Connection:
+        nonlocal attempts
+        attempts += 1
+        if attempts in {2, 3}:
+            raise ConnectionFailed("not now")
+        return await connect(endpoint)
+
+    monkeypatch.setattr(publisher, "connect", failing)
+    monkeypatch.setattr(publisher, "_PRECONNECT_RETRY", 0.001)
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        sending = await _begun(server, 0)
+        await server.asked("POST /cam/1")
+        is_waiting.set()
+        await sending.expect(say.chunk(b"y") + say.END)
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        segment = await publishing.next()
+        await segment.write(b"x")
+        await is_waiting.wait()
+        await segment.close(b"y")
+    assert attempts == 4
+
+
+# Segments.
+
+
+async def test_a_segment_ends_when_the_next_begins_and_may_be_empty() -> None:
+    async with serving() as server, Publisher(server.endpoint()) as publishing:
+        first = await publishing.next()
+        await first.write(b"a")
+        await first.write(b"")
+        await first.write(b"b")
+        second = await publishing.next()
+        assert (first.seq, second.seq) == (0, 1)
+        assert not first.is_open
+        await second.close()
+        await second.close()
+        await second.close(b"too late: it has ended")
+        assert await publishing.write(b"") == 2
+        await publishing.flush()
+        channel = server.hub.find("cam")
+        assert [channel.find(seq).size for seq in range(3)] == [2, 0, 0]
+        assert all(channel.find(seq).ended for seq in range(3))
+
+
+async def test_statistics_tell_what_was_sent() -> None:
+    async with serving() as server, Publisher(server.endpoint()) as publishing:
+        told = publishing.statistics()
+        assert (told.seq, told.segment_size, told.segments, told.size) == (
+            None,
+            0,
+            0,
+            0,
+        )
+        await publishing.write(b"four")
+        segment = await publishing.next()
+        await segment.write(b"two")
+        told = publishing.statistics()
+        assert (told.seq, told.segment_size, told.segments, told.size) == (1, 3, 2, 7)
+
+
+# Back-pressure.
+
+
+async def test_a_server_that_takes_nothing_holds_the_caller_back() -> None:
+    reads_on = trio.Event()
+    pieces = 400
+    sent = 0
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        peer, _ = await server.asked("POST /cam/0")
+        await server.asked("POST /cam/1")
+        await reads_on.wait()
+        for _ in range(pieces):
+            await peer.expect(say.chunk(LARGE))
+        await peer.expect(say.END)
+        await peer.send(say.answer())
+        await let_close(server)
+
+    async with scripted(script) as server:
+
+        async def publish() -> None:
+            nonlocal sent
+            async with Publisher(server.endpoint()) as publishing:
+                segment = await publishing.next()
+                for _ in range(pieces):
+                    await segment.write(LARGE)
+                    sent += 1
+                await publishing.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            held_at = -1
+            while held_at != sent or not sent:
+                held_at = sent
+                await wait_all_tasks_blocked(0.05)
+            assert sent < pieces  # what the kernel holds, and no more
+            reads_on.set()
+        assert sent == pieces
+
+
+# Its end.
+
+
+async def test_flush_waits_until_the_server_has_taken_all() -> None:
+    answers = trio.Event()
+    answered = False
+
+    async def script(server: ScriptedServer) -> None:
+        nonlocal answered
+        await admit(server)
+        first, _ = await server.asked("POST /cam/0")
+        await first.expect(say.chunk(b"x") + say.END)
+        second, _ = await server.asked("POST /cam/1")
+        await second.expect(say.chunk(b"y") + say.END)
+        await second.send(say.answer())
+        await answers.wait()
+        await wait_all_tasks_blocked(0.01)
+        answered = True
+        await first.send(say.answer())
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        await publishing.write(b"x")
+        await (await publishing.next()).write(b"y")
+        answers.set()
+        await publishing.flush()
+        assert answered
+        await publishing.flush()  # nothing is left: it returns
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+async def test_close_sends_everything_and_then_ends_the_channel(status: int) -> None:
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        peer, _ = await server.asked("POST /cam/0")
+        await peer.expect(say.chunk(b"x") + say.END)
+        await peer.send(say.answer())
+        peer, asked = await server.asked()
+        if asked.line == "POST /cam/1":  # if the moment was long enough for it
+            peer, asked = await server.asked()
+        assert asked.line == "DELETE /cam"
+        await peer.send(say.answer(status))  # 400, 404: somebody was quicker
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        await (await publishing.next()).write(b"x")
+        await publishing.close()
+
+
+async def test_leaving_without_close_ends_neither_the_segment_nor_the_channel() -> None:
+    async with serving(ServerConfig(allow_create=True)) as server:
+        async with Publisher(server.endpoint()) as publishing:
+            await (await publishing.next()).write(b"x")
+            channel = server.hub.find("cam")
+            while channel.total == 0:
+                await trio.sleep(0.001)
+        while server.connections:
+            await trio.sleep(0.001)
+        assert not channel.closed
+        assert not channel.find(0).ended
