@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.ours import OurServer, serving
 from tests.client.scripted import PATIENCE, ScriptedServer, admit, scripted
-from trickle_cli.client import Endpoint, Publisher, SegmentWriter
+from trickle_cli.client import Publisher, SegmentWriter
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -321,9 +321,8 @@ async def test_cancelled_while_it_waits_for_a_server_it_hangs_up(line: str) -> N
         await peer.rest()
 
     async with scripted(script) as server:
-        endpoint: Endpoint = server.endpoint()
         with scope:
-            async with Publisher(endpoint) as publishing:
+            async with Publisher(server.endpoint()) as publishing:
                 await publishing.write(LARGE)
                 await publishing.flush()
         assert scope.cancelled_caught

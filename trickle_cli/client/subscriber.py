@@ -363,9 +363,7 @@ class Subscriber:
             await self._settle_absent()
         elif status in {401, 403}:
             raise NotAllowed(f"{self.endpoint.server} does not allow it: {text}")
-        elif status == 408:
-            pass
-        elif status == 429 or status >= 500:
+        elif status in {408, 429} or status >= 500:
             await self._retry(
                 f"{self.endpoint.server}: {text}", answer.retry_after or 0
             )
