@@ -1,13 +1,26 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import resource
 import signal
 import socket
+import subprocess
+import termios
+from array import array
 
 import pytest
 
-from tests.commands.programs import Http, Program, Programs
+from tests.commands.programs import (
+    PATIENCE,
+    TRICKLE,
+    Http,
+    Program,
+    Programs,
+    environment,
+)
 
 LARGE = b"x" * 8_000_000
 
@@ -231,3 +244,48 @@ def test_a_second_signal_ends_it_at_once(programs: Programs) -> None:
         other.close()
         assert read_all(one).count(b"x") >= len(LARGE)  # that one waited for it
     assert patient.ends() == 130
+
+
+# Under pressure.
+
+
+def test_it_serves_on_when_nobody_takes_what_it_says() -> None:
+    """Each channel is a line that it has to say; a pipe holds but two pages."""
+    with subprocess.Popen(
+        [*TRICKLE, "serve", "--port", "0"],
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env=environment(),
+    ) as server:
+        assert server.stderr is not None
+        fcntl.fcntl(server.stderr, fcntl.F_SETPIPE_SZ, 8192)
+        try:
+            http = Http(server.stderr.readline().split()[-1].decode())
+            number, said = 0, array("i", [0])
+            while said[0] < 4096:
+                http.make(f"channel-{number}", b"data")
+                number += 1
+                fcntl.ioctl(server.stderr, termios.FIONREAD, said)
+            for more in range(300):
+                http.make(f"another-{more}", b"data")
+            assert http.get("/another-299/0") == b"data"
+            server.send_signal(signal.SIGINT)
+            assert server.wait(PATIENCE) == 130
+        finally:
+            server.kill()
+
+
+def test_out_of_descriptors_it_says_so_once_and_lets_peers_wait(
+    programs: Programs,
+) -> None:
+    server, http = programs.serve("--channel", "c")
+    http.add("c", 0, b"data")
+    used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 5, used + 5))
+    peers = [connect(http, "GET /c/0") for _ in range(20)]
+    assert "have to wait: Too many open files" in server.says("have to wait")
+    for peer in peers:  # each that leaves makes room for one that waits
+        assert peer.recv(12) == b"HTTP/1.1 200"
+        peer.close()
+    assert http.get("/c/0") == b"data"
+    assert server.err.count("have to wait") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -130,7 +131,7 @@ async def _serve(
     import trio
 
     from trickle_cli.commands.signals import interruptible
-    from trickle_cli.display.talk import open_talk
+    from trickle_cli.display.talk import TalkHandler, open_talk
     from trickle_cli.server import Server, listen
 
     server = Server(config)
@@ -144,6 +145,7 @@ async def _serve(
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         trio.open_nursery() as nursery,
     ):
+        logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
         await nursery.start(server.run, listeners)
         for name, type_ in permanent:
             server.hub.create(name, type_, permanent=True)

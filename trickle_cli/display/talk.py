@@ -3,11 +3,16 @@
 On a terminal there is a live view at the bottom, and what is said scrolls above it;
 elsewhere there are only the lines. rich is imported when it is needed: most runs of
 a pipeline's commands have no terminal.
+
+Nobody's transfer waits for a person: while standard error takes nothing (Ctrl-S on a
+terminal, a pager that was left alone), what there is to say is dropped, and counted.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import select
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +37,7 @@ class Talk:
         self._command = command
         self._live = live
         self._render: Callable[[], RenderableType] | None = None
+        self._dropped = 0
 
     @property
     def is_live(self) -> bool:
@@ -40,6 +46,15 @@ class Talk:
 
     def say(self, text: str) -> None:
         """One line. Control characters from elsewhere do not get through."""
+        if not _takes_more():
+            self._dropped += 1
+            return
+        if self._dropped:
+            self._print(f"{self._dropped} lines are missing here: nobody took them")
+            self._dropped = 0
+        self._print(text)
+
+    def _print(self, text: str) -> None:
         line = f"trickle {self._command}: {clean(text)}"
         if self._live is not None:
             self._live.console.print(
@@ -55,9 +70,29 @@ class Talk:
     async def refresh(self) -> None:
         """Keep the view up to date, until cancelled."""
         while True:
-            if self._live is not None and self._render is not None:
+            if self._live is not None and self._render is not None and _takes_more():
                 self._live.update(self._render(), refresh=True)
             await trio.sleep(REFRESH)
+
+
+def _takes_more() -> bool:
+    """Whether a line can be written to standard error without waiting."""
+    if sys.stderr is None:
+        return True  # there is nothing to wait for
+    poll = select.poll()
+    poll.register(sys.stderr, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+class TalkHandler(logging.Handler):
+    """Says what the library logs."""
+
+    def __init__(self, talk: Talk) -> None:
+        super().__init__(logging.WARNING)
+        self._talk = talk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._talk.say(record.getMessage())
 
 
 def print_line(line: str) -> None:

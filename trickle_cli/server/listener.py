@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,7 @@ _BATCH: Final = 64
 #: Out of descriptors or memory: the peer waits in the backlog meanwhile.
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _EXHAUSTED_PAUSE: Final = 0.1
+_COMPLAINT_INTERVAL: Final = 60.0
 #: A peer that vanished without a word is noticed after about 30 + 5 × 6 seconds.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 6), ("TCP_KEEPCNT", 5))
 
@@ -88,6 +90,7 @@ async def accept_from(
     listener: socket.socket, serve: Callable[[socket.socket], None]
 ) -> None:
     """Accept until cancelled, and hand each connection to `serve`."""
+    complained = -math.inf
     while True:
         await trio.lowlevel.wait_readable(listener)
         for _ in range(_BATCH):
@@ -97,7 +100,9 @@ async def accept_from(
                 break
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    _log.warning("cannot accept a connection: %s", error.strerror)
+                    if trio.current_time() - complained > _COMPLAINT_INTERVAL:
+                        complained = trio.current_time()
+                        _log.warning("connections have to wait: %s", error.strerror)
                     await trio.sleep(_EXHAUSTED_PAUSE)
                     break
                 continue  # the peer gave up before we came to it
