@@ -12,6 +12,7 @@ from trickle_cli.errors import (
     BadAddress,
     ChannelClosed,
     ChannelNotFound,
+    ChannelVanished,
     LimitReached,
     ProtocolViolation,
     SegmentConflict,
@@ -44,6 +45,11 @@ HINT = "trickle create cam1"
             ChannelClosed("cam1", where="http://h:1"),
             "channel 'cam1' on http://h:1 is closed",
         ),
+        (
+            ChannelVanished("cam1", where="http://h:1"),
+            "channel 'cam1' on http://h:1 has vanished: if more was published, it is"
+            " lost",
+        ),
         (SegmentTooLarge(3), "segment 3 is larger than the server allows"),
         (
             SegmentTooLarge(3, 99),
@@ -67,6 +73,7 @@ def test_an_error_reads_as_one_line_for_a_person(
         (ChannelNotFound("cam1", where="http://h:1"), {"channel": "cam1"}),
         (SegmentNotFound(7, None), {"seq": 7, "latest": None}),
         (ChannelClosed("cam1"), {"channel": "cam1"}),
+        (ChannelVanished("cam1"), {"channel": "cam1"}),
         (SegmentTooLarge(3, 99), {"seq": 3, "limit": 99}),
         (LimitReached("full", retryable=True), {"retryable": True}),
         (SegmentConflict(3, 8), {"seq": 3, "latest": 8}),

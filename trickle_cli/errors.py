@@ -8,6 +8,7 @@
     ├── ChannelNotFound        no such channel
     ├── SegmentNotFound        the channel is there, the segment is not (470)
     ├── ChannelClosed          the channel has ended (the reference's EOS)
+    ├── ChannelVanished        the server has forgotten a channel we were reading
     ├── NotAllowed             the server does not let us (401, 403)
     ├── SegmentTooLarge        more bytes than one segment may hold (413)
     ├── LimitReached           a table of the server is full (429, 503)
@@ -79,6 +80,19 @@ class ChannelClosed(TrickleError):
     def __init__(self, channel: str, *, where: str = "") -> None:
         place = f" on {where}" if where else ""
         super().__init__(f"channel '{channel}'{place} is closed")
+        self.channel = channel
+
+
+class ChannelVanished(TrickleError):
+    """A channel that was there is not known any more, and nobody said that it ended:
+    the server began anew, or we came back too late."""
+
+    def __init__(self, channel: str, *, where: str = "") -> None:
+        place = f" on {where}" if where else ""
+        super().__init__(
+            f"channel '{channel}'{place} has vanished:"
+            " if more was published, it is lost"
+        )
         self.channel = channel
 
 

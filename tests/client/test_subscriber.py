@@ -15,6 +15,7 @@ from trickle_cli.client import Publisher, Subscriber
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
+    ChannelVanished,
     ConnectionFailed,
     NotAllowed,
     ProtocolViolation,
@@ -232,6 +233,19 @@ async def test_a_channel_that_is_not_there_is_waited_for_and_read_from_its_start
     ):
         assert await _all(subscriber) == [(0, b"zero")]
         assert subscriber.statistics().waiting == ""
+
+
+async def test_not_found_after_an_epoch_is_a_channel_that_vanished() -> None:
+    async def script(server: ScriptedServer) -> None:
+        peer, _ = await server.asked("GET /cam/-2")
+        await peer.send(say.segment(0, b"zero", EPOCH))
+        peer, _ = await server.asked("GET /cam/1")
+        await peer.send(say.NOT_FOUND)
+
+    async with scripted(script) as server, Subscriber(server.endpoint()) as subscriber:
+        assert await _one(subscriber) == (0, b"zero")
+        with pytest.raises(ChannelVanished, match="is lost"):
+            await subscriber.read()
 
 
 async def test_not_found_after_a_success_is_the_end() -> None:

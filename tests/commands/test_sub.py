@@ -264,6 +264,20 @@ def test_a_segment_that_breaks_off_for_good_is_a_failure(programs: Programs) -> 
     assert "trickle sub: segment 0 is incomplete\n" in program.err
 
 
+def test_a_server_that_comes_back_without_the_channel_has_lost_it(
+    programs: Programs,
+) -> None:
+    server, http = programs.serve("--channel", "cam")
+    http.add("cam", 0, b"zero")
+    program = programs.start("sub", f"{http.url}/cam")
+    program.writes(b"zero")
+    server.process.kill()
+    program.says(f"cannot reach {http.url}")
+    programs.serve(port=http.address[1])
+    assert program.ends() == 4
+    assert f"channel 'cam' on {http.url} has vanished" in program.err.splitlines()[-1]
+
+
 def test_a_server_that_comes_back_is_gone_on_with(programs: Programs) -> None:
     server, http = programs.serve("--channel", "cam")
     http.add("cam", 0, b"0 ", b"1 ", b"2 ")

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.relay.fakes import Clock, attach, make_hub, publish, write
+from tests.relay.fakes import Clock, TakingReader, attach, make_hub, publish, write
 from trickle_cli.errors import BadAddress, ChannelClosed, ChannelNotFound, LimitReached
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.relay import Hub, Limits
@@ -43,6 +43,25 @@ def test_a_closed_channel_stays_until_the_linger_time_is_over(clock: Clock) -> N
     clock.advance(59)
     hub.tick()
     assert attach(hub.find("cam"), 0).got == b"data"
+    clock.advance(1)
+    hub.tick()
+    with pytest.raises(ChannelNotFound):
+        hub.find("cam")
+
+
+def test_a_closed_channel_stays_as_long_as_somebody_reads_it(clock: Clock) -> None:
+    hub = make_hub(clock, Limits(linger=60))
+    channel = hub.create("cam")
+    write(channel, 0, b"data")
+    hub.close("cam")
+    reader = TakingReader(1)
+    channel.attach(reader, channel.find(0))
+    clock.advance(60)
+    hub.tick()
+    clock.advance(59)
+    hub.tick()
+    assert hub.find("cam") is channel
+    channel.detach(reader)
     clock.advance(1)
     hub.tick()
     with pytest.raises(ChannelNotFound):

@@ -37,6 +37,7 @@ from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
+    ChannelVanished,
     ConnectionFailed,
     NotAllowed,
     ProtocolViolation,
@@ -228,7 +229,8 @@ class Subscriber:
 
         Raises ChannelClosed at the end; before the first success ConnectionFailed
         and ChannelNotFound; NotAllowed and UnexpectedStatus at any time. After the
-        first success, a server that cannot be reached is tried again for ever.
+        first success, a server that cannot be reached is tried again for ever;
+        ChannelVanished if it has forgotten the channel without a word.
         """
         await self._finish_reader()
         while True:
@@ -384,7 +386,9 @@ class Subscriber:
 
     async def _settle_absent(self) -> None:
         channel, where = self.endpoint.channel, self.endpoint.server
-        if self._met:
+        if self._speaks_epochs:
+            raise ChannelVanished(channel, where=where)
+        if self._met:  # other servers forget a channel when it is closed
             raise ChannelClosed(channel, where=where)
         if not self._wait:
             raise ChannelNotFound(channel, where=where)

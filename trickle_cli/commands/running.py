@@ -20,6 +20,7 @@ import typer
 from trickle_cli.errors import (
     BadAddress,
     ChannelNotFound,
+    ChannelVanished,
     NotAllowed,
     TrickleError,
 )
@@ -95,6 +96,8 @@ def _code_of(error: BaseException) -> ExitCode:
             return ExitCode.USAGE
         case ChannelNotFound():
             return ExitCode.NO_CHANNEL
+        case ChannelVanished():
+            return ExitCode.DATA_LOST
         case NotAllowed():
             return ExitCode.NOT_ALLOWED
     return ExitCode.FAILED

@@ -175,7 +175,12 @@ class Hub:
         for name, until in list(self._draining.items()):
             if now < until:
                 break
-            self._forget(self._channels[name])
+            channel = self._channels[name]
+            if channel.readers:  # those who are at it may come for the rest
+                del self._draining[name]
+                self._draining[name] = now + self.limits.linger
+            else:
+                self._forget(channel)
         if now - self._swept >= self.sweep_interval:
             self._swept = now
             self.sweep()

@@ -25,8 +25,9 @@ class Limits:
 
     `channels` on the hub; `readers` and `publications` (open POSTs) per channel.
     `segment_size` bytes of one segment. All times are in seconds: `linger` a
-    closed channel is still served; `resume` a segment whose publisher vanished
-    stays open; `skip` a seq that the head has passed is still waited for.
+    closed channel is still served, after its end and after it was last read;
+    `resume` a segment whose publisher vanished stays open; `skip` a seq that the
+    head has passed is still waited for.
     """
 
     window: Window = field(default_factory=Window)
