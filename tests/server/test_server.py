@@ -175,6 +175,19 @@ async def test_a_host_that_does_not_exist_is_said() -> None:
         await listen("no such host", 0)
 
 
+async def test_addresses_that_this_machine_does_not_have_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+        names = ["192.0.2.1", "127.0.0.1"]  # the first is nobody's
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (n, 0)) for n in names]
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", found)
+    (listener,) = await listen("a-name-with-both", 0)
+    with listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
 async def test_localhost_is_listened_on_at_all_its_addresses_with_one_port() -> None:
     listeners = await listen("localhost", 0)
     try:

@@ -23,12 +23,15 @@ _BATCH: Final = 64
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _EXHAUSTED_PAUSE: Final = 0.1
 _COMPLAINT_INTERVAL: Final = 60.0
+#: This machine does not have the address, or nothing of its kind.
+_ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 #: A peer that vanished without a word is noticed after about 30 + 5 × 6 seconds.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 6), ("TCP_KEEPCNT", 5))
 
 
 async def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address that `host` has, at `port`, 0 for a free one.
+    """Listen on every address that `host` has, at `port`, 0 for a free one. Of those
+    that this machine does not have (IPv6, often), one at least must remain.
 
     The sockets are the caller's to close. Raises TrickleError with a hint if the
     name cannot be resolved or an address cannot be had.
@@ -42,12 +45,21 @@ async def listen(host: str, port: int) -> list[socket.socket]:
             f"cannot listen on {host!r}: {error.strerror or error}"
         ) from error
     sockets: list[socket.socket] = []
+    absent: OSError | None = None
     try:
         for family, kind, proto, _, address in dict.fromkeys(found):
             wanted = (address[0], port, *address[2:])
-            sock = _listen_on(socket.socket(family, kind, proto), wanted)
+            try:
+                sock = _listen_on(socket.socket(family, kind, proto), wanted)
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error
+                continue
             sockets.append(sock)
             port = sock.getsockname()[1]  # if it was 0: the same for all of them
+        if absent is not None and not sockets:
+            raise absent
     except OSError as error:
         for sock in sockets:
             sock.close()
