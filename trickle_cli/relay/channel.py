@@ -58,7 +58,8 @@ class Channel:
     """Made by `Hub.create`.
 
     `epoch` names this life of the channel's numbering. `written` is when (clock
-    of the hub) it last got a byte or an end, or was made. `size` and `len()` are
+    of the hub) it last got a byte or an end, or was made; `visited` when, being
+    closed, it last got a reader. `size` and `len()` are
     what it holds, in bytes and segments; `total` is all bytes it ever got.
     `restless` is the hub's set of channels that want a `tick`.
     """
@@ -81,6 +82,7 @@ class Channel:
         self.total = 0
         self.closed = False
         self.written = clock()
+        self.visited = 0.0
         self._limits = limits
         self._window = window
         self._clock = clock
@@ -186,6 +188,8 @@ class Channel:
                 f"channel '{self.name}' has {self._limits.readers} readers already",
                 retryable=True,
             )
+        if self.closed:
+            self.visited = self._clock()
         segment.attach(reader)
 
     def detach(self, reader: Reader) -> None:

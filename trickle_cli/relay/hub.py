@@ -54,7 +54,7 @@ class Hub:
         self.limits = limits or Limits()
         self._clock = clock
         self._channels: dict[str, Channel] = {}
-        self._draining: dict[str, float] = {}  # closed ones: until when, ascending
+        self._draining: dict[str, float] = {}  # closed ones: until when
         self._permanent: set[str] = set()
         self._restless: set[Channel] = set()
         self._changefeed: Changefeed | None = None
@@ -174,11 +174,13 @@ class Hub:
             channel.tick(now)
         for name, until in list(self._draining.items()):
             if now < until:
-                break
+                continue
             channel = self._channels[name]
-            if channel.readers:  # those who are at it may come for the rest
+            # A slow reader comes for the next segment when it has seen to the last.
+            visited = now if channel.readers else channel.visited
+            if now < visited + self.limits.linger:
                 del self._draining[name]
-                self._draining[name] = now + self.limits.linger
+                self._draining[name] = visited + self.limits.linger
             else:
                 self._forget(channel)
         if now - self._swept >= self.sweep_interval:
@@ -189,10 +191,11 @@ class Hub:
         """Close the idle channels, and evict what has become too old."""
         now = self._clock()
         for channel in list(self._channels.values()):
+            if channel.closed:
+                continue
             channel.expire(now)
             if (
-                not channel.closed
-                and now - channel.written > self.idle_timeout
+                now - channel.written > self.idle_timeout
                 and not channel.name.startswith(RESERVED_PREFIX)
                 and not self.is_permanent(channel.name)
             ):
