@@ -30,14 +30,19 @@ CHANNEL = ChannelStatistics(
     type="video/mp2t",
     epoch="e",
     head=4,
+    oldest=0,
     segments=4,
-    size=40,
-    total=40,
+    bytes=40,
+    total_bytes=40,
     readers=1,
     publishers=1,
+    rate=8.0,
+    created="2026-01-01T00:00:00.000Z",
+    written="2026-01-01T00:00:05.000Z",
     closed=False,
+    lossless=False,
 )
-SERVER = ServerStatistics(connections=2, channels=(CHANNEL,))
+SERVER = ServerStatistics(connections=2, memory=2280, channels=(CHANNEL,))
 
 Statistics = (
     PublisherStatistics | SubscriberStatistics | ChannelStatistics | ServerStatistics

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "trickle_cli"
 ALLOWED = {
     "__main__": {"__init__", "commands"},
     "commands": {
+        "access",
         "client",
         "display",
         "outputs",
@@ -23,7 +24,8 @@ ALLOWED = {
         "stdio",
     },
     "display": {"statistics"},
-    "server": {"protocol", "relay", "statistics"},
+    "server": {"__init__", "access", "protocol", "relay", "statistics"},
+    "access": set(),
     "client": {"protocol", "statistics"},
     "relay": {"protocol"},
     "outputs": {"stdio"},

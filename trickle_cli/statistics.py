@@ -39,23 +39,36 @@ class SubscriberStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatistics:
-    """One channel of a server; a `closed` one drains."""
+    """One channel of a server, in the shape in which its pages tell of it.
+
+    `oldest` is the lowest seq it holds, None if none is; `segments` and `bytes` what it
+    holds, `total_bytes` all it ever got, `rate` bytes a second over the last five.
+    `created` and `written` (last, None if never) are RFC 3339, in UTC. A `closed`
+    channel drains.
+    """
 
     name: str
     type: str
     epoch: str
     head: int
+    oldest: int | None
     segments: int
-    size: int
-    total: int
+    bytes: int
+    total_bytes: int
     readers: int
     publishers: int
+    rate: float
+    created: str
+    written: str | None
     closed: bool
+    lossless: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerStatistics:
-    """A server, and its channels by name."""
+    """A server, and its channels by name. `memory` is what it takes to hold all of
+    their segments."""
 
     connections: int
+    memory: int
     channels: tuple[ChannelStatistics, ...]

@@ -22,7 +22,7 @@ from tests.client.scripted import ScriptedServer, scripted
 from trickle_cli.client import Endpoint
 from trickle_cli.client.connection import CONNECT_TIMEOUT, Connection, connect
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
-from trickle_cli.protocol.http1 import MAX_HEAD
+from trickle_cli.protocol.http1 import USUAL_LIMITS
 
 _Stream = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
 
@@ -221,9 +221,9 @@ NOT_HTTP: Final = {
     "a bad chunk": say.segment_head(0) + b"x\r\n",
     "two lengths": say.head(200, "Content-Length: 1", "Content-Length: 2"),
     "a transfer coding": say.head(200, "Transfer-Encoding: gzip, chunked"),
-    "an endless head": say.head(200)[:-2] + MAX_HEAD * b"A: b\r\n",
-    "an endless field": say.head(200)[:-2] + b"A: " + 2 * MAX_HEAD * b"b",
-    "endless padding": say.segment_head(0) + b"5;" + 40 * MAX_HEAD * b"x",
+    "an endless head": say.head(200)[:-2] + USUAL_LIMITS.size * b"A: b\r\n",
+    "an endless field": say.head(200)[:-2] + b"A: " + 2 * USUAL_LIMITS.size * b"b",
+    "endless padding": say.segment_head(0) + b"5;" + 40 * USUAL_LIMITS.size * b"x",
 }
 
 

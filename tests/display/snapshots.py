@@ -17,12 +17,17 @@ _CHANNEL = ChannelStatistics(
     type="text/plain",
     epoch="one",
     head=0,
+    oldest=None,
     segments=0,
-    size=0,
-    total=0,
+    bytes=0,
+    total_bytes=0,
     readers=0,
     publishers=0,
+    rate=0.0,
+    created="2026-01-01T00:00:00.000Z",
+    written=None,
     closed=False,
+    lossless=False,
 )
 _PUBLISHER = PublisherStatistics(seq=None, segment_size=0, segments=0, size=0)
 _SUBSCRIBER = SubscriberStatistics(
@@ -43,7 +48,7 @@ def channel(name: str, **fields: Any) -> ChannelStatistics:
 
 
 def server(*channels: ChannelStatistics, connections: int = 0) -> ServerStatistics:
-    return ServerStatistics(connections=connections, channels=channels)
+    return ServerStatistics(connections=connections, memory=0, channels=channels)
 
 
 def publisher(**fields: Any) -> PublisherStatistics:

@@ -44,7 +44,8 @@ def table(*names: str, width: int = 120, rows: int = 10) -> list[str]:
             name,
             head=12,
             segments=5,
-            size=2048,
+            bytes=2048,
+            rate=500.0,
             readers=3,
             publishers=1,
         )
@@ -53,7 +54,6 @@ def table(*names: str, width: int = 120, rows: int = 10) -> list[str]:
     view = views.server(
         "http://127.0.0.1:2939",
         server(*channels, connections=4),
-        dict.fromkeys(names, meter()),
         columns=width,
         rows=rows,
     )
@@ -103,15 +103,15 @@ def test_a_server_shows_its_channels_and_what_goes_through_them() -> None:
 
 def test_a_channel_without_a_segment_has_no_seq() -> None:
     statistics = server(channel("cam"))
-    view = views.server("http://h", statistics, {}, columns=120, rows=3)
+    view = views.server("http://h", statistics, columns=120, rows=3)
     *_, row = lines(view)
-    assert row.split() == ["cam", "-", "-", "0", "/", "0", "B", "0", "0"]
+    assert row.split() == ["cam", "-", "0", "bit/s", "0", "/", "0", "B", "0", "0"]
 
 
 def test_a_server_does_not_show_closed_channels() -> None:
     statistics = server(channel("cam", closed=True), channel("log"))
     title, _, _, *rows = lines(
-        views.server("http://h", statistics, {}, columns=120, rows=3)
+        views.server("http://h", statistics, columns=120, rows=3)
     )
     assert "1 channel," in title
     assert [row.split()[0] for row in rows] == ["log"]

@@ -22,16 +22,16 @@ from trickle_cli.protocol.http1 import (
     END,
     LARGE_PIECE,
     LAST_CHUNK,
-    MAX_FIELDS,
-    MAX_HEAD,
     MAX_PADDING,
-    MAX_TARGET,
+    USUAL_LIMITS,
+    HeadLimits,
     Malformed,
     RequestParser,
     ResponseParser,
     chunk,
 )
 
+MAX_HEAD, MAX_FIELDS, MAX_TARGET = USUAL_LIMITS
 HEAD_TOO_LARGE: Final = Malformed(431, "a head may be 16384 bytes long")
 TOO_MANY_FIELDS: Final = Malformed(431, "a head may have 100 fields")
 TARGET_TOO_LONG: Final = Malformed(414, "a request target may be 4096 bytes long")
@@ -50,6 +50,25 @@ in_pieces = pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
 def test_the_limits_are_those_of_the_contract() -> None:
     limits = (MAX_HEAD, MAX_FIELDS, MAX_TARGET, MAX_PADDING)
     assert limits == (16 * 1024, 100, 4096, 16 * 1024)
+
+
+def test_other_limits_may_be_set() -> None:
+    def refusal(data: bytes) -> object:
+        return RequestParser(HeadLimits(200, 3, 20)).feed(data)[-1]
+
+    begin = b"GET /a HTTP/1.1\r\nHost: a\r\n"
+    assert refusal(begin + b"X: " + b"x" * 200 + b"\r\n\r\n") == Malformed(
+        431, "a head may be 200 bytes long"
+    )
+    assert refusal(begin + b"X: " + b"x" * 300) == Malformed(
+        431, "a head may be 200 bytes long"
+    )
+    assert refusal(begin + b"X: y\r\n" * 3 + b"\r\n") == Malformed(
+        431, "a head may have 3 fields"
+    )
+    assert refusal(b"GET /" + b"a" * 20 + b" HTTP/1.1\r\n") == Malformed(
+        414, "a request target may be 20 bytes long"
+    )
 
 
 # Heads.

@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 from tests.protocol.feeding import CHANNELS, TYPES, length, request, requests_in
 from trickle_cli.protocol.http1 import END, Field, Request
 from trickle_cli.protocol.names import DEFAULT_TYPE
+from trickle_cli.protocol.ranges import ByteRange
 from trickle_cli.protocol.requests import (
     AskNext,
     Close,
     Create,
     EndSegment,
+    Inspect,
     Operation,
+    Page,
+    Preflight,
     Publish,
+    ShowChannel,
     Subscribe,
     encode,
+    has_foreign_origin,
     operation,
     to_http,
 )
@@ -152,12 +158,12 @@ def test_a_segment_is_published_with_what_its_fields_say(
         (b"/a/b/", b"/a/b/c/3?x=/d/4", Subscribe("c", 3)),
         (b"/a/b/", b"/c/3", refusal(404, "nothing here")),
         (b"/a/b/", b"/a/c/3", refusal(404, "nothing here")),
-        (b"/a/b/", b"/a/b", refusal(404, "nothing here")),
+        (b"/a/b/", b"/a/b", Page.CHANNELS),
         (b"/a/b/", b"/a/bc/3", refusal(404, "nothing here")),
         (b"/a/b/", b"/A/b/c/3", refusal(404, "nothing here")),
-        (b"/a/b/", b"/a/b?c/3", refusal(404, "nothing here")),
+        (b"/a/b/", b"/a/b?c/3", Page.CHANNELS),
         (b"/a/b/", b"/", refusal(404, "nothing here")),
-        (b"/a/b/", b"/a/b/", refusal(404, PATHS)),
+        (b"/a/b/", b"/a/b/", Page.CHANNELS),
         (b"/a/b/", b"/a/b//3", refusal(404, PATHS)),
         (b"/a/b/", b"/a/b/c/3/4", refusal(404, PATHS)),
     ],
@@ -179,7 +185,7 @@ def test_only_paths_below_the_base_path_are_ours(
         (b"/c/next?x", AskNext("c")),
         (b"/c%3Fx/3", Subscribe("c?x", 3)),
         (b"/c/?3", refusal(404, PATHS)),
-        (b"/?/c/3", refusal(404, PATHS)),
+        (b"/?/c/3", Page.CHANNELS),
         (b"?/c/3", refusal(404, "nothing here")),
     ],
 )
@@ -195,10 +201,11 @@ def test_a_query_is_ignored(target: bytes, expected: object) -> None:
         (b"HTTPS://h/c/next", AskNext("c")),
         (b"http://[::1]:80/c/-1", Subscribe("c", -1)),
         (b"http://h/c/3/4", refusal(404, PATHS)),
-        (b"http://h/", refusal(404, PATHS)),
-        (b"http://h", refusal(404, "nothing here")),
-        (b"http://h?/c/3", refusal(404, "nothing here")),
-        (b"http://h?x=http://h/c/3", refusal(404, "nothing here")),
+        (b"http://h/", Page.CHANNELS),
+        (b"http://h", Page.CHANNELS),
+        (b"http://h?/c/3", Page.CHANNELS),
+        (b"http://h?x=c", Page.CHANNELS),
+        (b"http://h/_/health", Page.HEALTH),
         (b"http:", refusal(404, "nothing here")),
         (b"http:/c/3", refusal(404, "nothing here")),
         (b"h:80", refusal(404, "nothing here")),
@@ -214,7 +221,6 @@ def test_a_target_may_be_absolute(target: bytes, expected: object) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        b"/",
         b"//",
         b"//c",
         b"//3",
@@ -342,15 +348,16 @@ def test_a_segment_is_not_ended_by_its_distance_from_the_head(seq: int) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "allow"),
     [
-        (b"PUT", b"/c", "DELETE, POST"),
-        (b"PATCH", b"/c", "DELETE, POST"),
-        (b"OPTIONS", b"/c", "DELETE, POST"),
-        (b"PUT", b"/c/3", "DELETE, GET, POST"),
-        (b"PATCH", b"/c/-5", "DELETE, GET, POST"),
-        (b"OPTIONS", b"/c/-1", "DELETE, GET, POST"),
-        (b"POST", b"/c/next", "GET"),
-        (b"DELETE", b"/c/next", "GET"),
-        (b"PUT", b"/c/next", "GET"),
+        (b"PUT", b"/c", "DELETE, GET, HEAD, POST"),
+        (b"PATCH", b"/c", "DELETE, GET, HEAD, POST"),
+        (b"PUT", b"/c/3", "DELETE, GET, HEAD, POST"),
+        (b"PATCH", b"/c/-5", "DELETE, GET, HEAD, POST"),
+        (b"POST", b"/c/next", "GET, HEAD"),
+        (b"DELETE", b"/c/next", "GET, HEAD"),
+        (b"PUT", b"/c/next", "GET, HEAD"),
+        (b"POST", b"/", "GET, HEAD"),
+        (b"DELETE", b"/_/health", "GET, HEAD"),
+        (b"PUT", b"/_/metrics", "GET, HEAD"),
     ],
 )
 def test_another_method_is_answered_with_those_that_are_allowed(
@@ -360,9 +367,109 @@ def test_another_method_is_answered_with_those_that_are_allowed(
     assert ask(method, target) == refusal(405, text, allow=allow)
 
 
+@pytest.mark.parametrize(
+    ("target", "allow"),
+    [
+        (b"/c", "DELETE, GET, HEAD, POST"),
+        (b"/c/3", "DELETE, GET, HEAD, POST"),
+        (b"/c/next", "GET, HEAD"),
+        (b"/", "GET, HEAD"),
+        (b"/_/health", "GET, HEAD"),
+    ],
+)
+def test_web_pages_ask_first_what_they_may(target: bytes, allow: str) -> None:
+    assert ask(b"OPTIONS", target) == Preflight(allow)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "page"),
+    [
+        (b"GET", b"/", Page.CHANNELS),
+        (b"HEAD", b"/", Page.CHANNELS),
+        (b"GET", b"/_/health", Page.HEALTH),
+        (b"GET", b"/_/metrics?x", Page.METRICS),
+        (b"GET", b"/c", ShowChannel("c")),
+        (b"HEAD", b"/c", ShowChannel("c")),
+        (b"GET", b"/_changes", ShowChannel("_changes")),
+        (b"HEAD", b"/c/next", AskNext("c")),
+        (b"HEAD", b"/c/3", Inspect("c", 3)),
+        (b"HEAD", b"/c/-1", Inspect("c", -1)),
+    ],
+)
+def test_the_server_has_pages(method: bytes, target: bytes, page: object) -> None:
+    assert ask(method, target) == page
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        (b"range", b"bytes=0-", ByteRange(0)),
+        (b"range", b"bytes=5-9", ByteRange(5, 9)),
+        (b"range", b" Bytes = 5-5 ", ByteRange(5, 5)),
+        (b"range", b"bytes=7-9007199254740991", ByteRange(7)),
+        (b"range", b"bytes=9-5", None),
+        (b"range", b"bytes=-5", None),
+        (b"range", b"bytes=0-1,3-4", None),
+        (b"range", b"bytes=", None),
+        (b"range", b"bytes=a-b", None),
+        (b"range", b"lines=0-5", None),
+        (b"range", b"bytes=%b-" % (b"1" * 30), None),
+        (b"range", "bytes=\u0661-".encode(), None),
+    ],
+)
+def test_a_range_that_is_not_served_is_none(
+    field: bytes, value: bytes, expected: ByteRange | None
+) -> None:
+    asked = Request(b"GET", b"/c/3", [(field, value)], False, True, False)
+    assert operation(asked) == Subscribe("c", 3, range=expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        (b"wait=20", 20),
+        (b"WAIT = 20 ", 20),
+        (b'wait="20"', 20),
+        (b"respond-async, wait=0", 0),
+        (b"wait=20; x=y", 20),
+        (b"wait", None),
+        (b"wait=-1", None),
+        (b"wait=1.5", None),
+        (b"wait=soon", None),
+        (b"return=minimal", None),
+    ],
+)
+def test_a_wait_is_preferred_in_seconds(value: bytes, wait: int | None) -> None:
+    asked = Request(b"GET", b"/c/3", [(b"prefer", value)], False, True, False)
+    assert operation(asked) == Subscribe("c", 3, wait=wait)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "foreign"),
+    [
+        (None, b"127.0.0.1:2939", False),
+        (b"http://127.0.0.1:2939", b"127.0.0.1:2939", False),
+        (b"http://Example.NET", b"example.net:80", False),
+        (b"https://example.net:443", b"example.net", False),
+        (b"http://evil.example", b"127.0.0.1:2939", True),
+        (b"http://127.0.0.1:3000", b"127.0.0.1:2939", True),
+        (b"null", b"127.0.0.1:2939", True),
+        (b"", b"127.0.0.1:2939", True),
+    ],
+)
+def test_a_page_of_another_place_is_told_by_its_origin(
+    origin: bytes | None, host: bytes, foreign: bool
+) -> None:
+    fields = [(b"host", host)]
+    if origin is not None:
+        fields.append((b"origin", origin))
+    asked = Request(b"POST", b"/c/3", fields, False, True, False)
+    assert has_foreign_origin(asked) is foreign
+
+
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from([b"GET", b"POST", b"DELETE", b"PUT"]),
+    st.sampled_from([b"GET", b"HEAD", b"POST", b"DELETE", b"PUT"]),
     st.lists(
         st.sampled_from(
             [b"/", b"c", b"-", b"1", b"next", b"?", b"%", b"2F", b"://", b"."]
@@ -380,7 +487,8 @@ def test_any_target_is_an_operation_or_a_refusal(
         assert (wanted.status == 405) is bool(wanted.allow)
     else:
         expected, path, _ = to_http(wanted)
-        assert expected == method.decode()
+        if method != b"HEAD":  # which many things that are GET can be, too
+            assert expected == method.decode()
         again = operation(request(method, base + path.encode()), base)
         assert again == wanted
 
@@ -407,6 +515,14 @@ def test_any_target_is_an_operation_or_a_refusal(
         ),
         (Subscribe("c", -2), b"GET /c/-2 HTTP/1.1\r\nHost: h:1\r\n\r\n"),
         (AskNext("c"), b"GET /c/next HTTP/1.1\r\nHost: h:1\r\n\r\n"),
+        (
+            Subscribe("c", 3, range=ByteRange(5), wait=20),
+            b"GET /c/3 HTTP/1.1\r\nHost: h:1\r\nRange: bytes=5-\r\n"
+            b"Prefer: wait=20\r\n\r\n",
+        ),
+        (Inspect("c", 3), b"HEAD /c/3 HTTP/1.1\r\nHost: h:1\r\n\r\n"),
+        (ShowChannel("c"), b"GET /c HTTP/1.1\r\nHost: h:1\r\n\r\n"),
+        (Page.METRICS, b"GET /_/metrics HTTP/1.1\r\nHost: h:1\r\n\r\n"),
         (EndSegment("c", 7), b"DELETE /c/7 HTTP/1.1\r\nHost: h:1\r\n\r\n"),
         (Close("é/ "), b"DELETE /%C3%A9%2F%20 HTTP/1.1\r\nHost: h:1\r\n\r\n"),
     ],
@@ -415,6 +531,14 @@ def test_a_request_is_written_as_the_contract_says(
     wanted: Operation, head: bytes
 ) -> None:
     assert encode(wanted, host="h:1") == head
+
+
+def test_a_request_may_have_fields_of_the_callers() -> None:
+    fields = [(b"Authorization", b"Bearer x")]
+    head = encode(AskNext("c"), host="h", fields=fields)
+    assert head == (
+        b"GET /c/next HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x\r\n\r\n"
+    )
 
 
 def test_a_request_is_written_below_the_base_path() -> None:
@@ -451,7 +575,18 @@ SEQS: Final = st.integers(0, MAX_SEQ)
 OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
     st.builds(Create, CHANNELS, TYPES),
     st.builds(Publish, CHANNELS, st.just(-1) | SEQS, TYPES, st.booleans(), st.just("")),
-    st.builds(Subscribe, CHANNELS, st.integers(-MAX_SEQ, MAX_SEQ)),
+    st.builds(
+        Subscribe,
+        CHANNELS,
+        st.integers(-MAX_SEQ, MAX_SEQ),
+        st.none() | st.builds(ByteRange, SEQS, st.none()),
+        st.none() | SEQS,
+        st.sampled_from([b"", b'"a-1"', b'"a", W/"b"']),
+        st.sampled_from([b"", b'"a-1"']),
+    ),
+    st.builds(Inspect, CHANNELS, st.integers(-MAX_SEQ, MAX_SEQ)),
+    st.builds(ShowChannel, CHANNELS),
+    st.sampled_from(Page),
     st.builds(AskNext, CHANNELS),
     st.builds(EndSegment, CHANNELS, SEQS),
     st.builds(Close, CHANNELS),

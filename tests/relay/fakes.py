@@ -28,6 +28,7 @@ class TakingReader(Reader):
         self.wakes = 0
         self.ended = False
         self.released: list[Segment | None] = []
+        self.channel: Channel | None = None
 
     def push(self, piece: Piece) -> bool:
         data = b"".join(piece.chunks)
@@ -59,7 +60,7 @@ class TakingReader(Reader):
             self.move(count)
         if segment.ended:
             self.ended = not segment.cut
-            segment.detach(self)
+            (self.channel or segment).detach(self)
         else:
             segment.go_live(self)
 
@@ -96,6 +97,7 @@ def write(channel: Channel, seq: int, data: bytes) -> None:
 def attach(channel: Channel, seq: int, appetite: int | None = None) -> TakingReader:
     """A reader of what `seq` means now, caught up."""
     reader = TakingReader(appetite)
+    reader.channel = channel
     channel.attach(reader, channel.find(seq))
     if reader.late:
         reader.catch_up()

@@ -80,6 +80,7 @@ class ChannelMachine(RuleBasedStateMachine):
         except (ChannelClosed, ChannelNotFound, SegmentNotFound):
             return
         reader = TakingReader(appetite)
+        reader.channel = self.channel
         try:
             self.channel.attach(reader, segment)
         except LimitReached:

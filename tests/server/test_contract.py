@@ -144,7 +144,8 @@ async def test_next_tells_the_head_in_text_and_field(running: Running) -> None:
         ("GET", "/%00/0", 400),
         ("GET", "/../0", 400),
         ("POST", f"/{'a' * 256}", 400),
-        ("GET", "/", 404),
+        ("GET", "//", 404),
+        ("OPTIONS", "/cam/0", 405),
         ("GET", "/cam/0/x", 404),
         ("GET", "/cam/", 404),
         ("PUT", "/cam/0", 405),
@@ -169,9 +170,9 @@ async def test_wrong_requests_get_one_line_and_harm_nobody(
 
 async def test_405_names_what_is_allowed(running: Running) -> None:
     peer = await create(running)
-    assert (await peer.request("PUT", "/cam/0"))["Allow"] == "DELETE, GET, POST"
-    assert (await peer.request("PUT", "/cam"))["Allow"] == "DELETE, POST"
-    assert (await peer.request("PUT", "/cam/next"))["Allow"] == "GET"
+    assert (await peer.request("PUT", "/cam/0"))["Allow"] == "DELETE, GET, HEAD, POST"
+    assert (await peer.request("PUT", "/cam"))["Allow"] == "DELETE, GET, HEAD, POST"
+    assert (await peer.request("PUT", "/cam/next"))["Allow"] == "GET, HEAD"
 
 
 async def test_paths_are_below_the_base_path(start: Start) -> None:

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.relay.fakes import Clock, make_hub, publish
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.http1 import USUAL_LIMITS, Request
+from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.relay import Channel
-from trickle_cli.server.connection import Connection, Patience
+from trickle_cli.server.config import Patience
+from trickle_cli.server.connection import Connection
 from trickle_cli.server.delivery import Delivery
+from trickle_cli.server.ledger import Ledger
 from trickle_cli.server.transport import Disconnected
 
 
@@ -97,8 +100,12 @@ async def deliver(
             on_close=lambda _: None,
             nursery=nursery,
             patience=Patience(),
+            limits=USUAL_LIMITS,
+            ledger=Ledger(None),
+            peer="test",
         )
-        delivery = Delivery(connection, channel, request(**kind))
+        wanted = Subscribe("cam", 0)
+        delivery = Delivery(connection, channel, request(**kind), wanted)
         delivery.start(channel.find(0))
         play()
 

@@ -127,7 +127,7 @@ async def test_statistics_show_what_is_there(running: Running) -> None:
     assert statistics.connections == 2
     (channel,) = statistics.channels
     assert (channel.name, channel.type, channel.head) == ("cam", "text/plain", 1)
-    assert (channel.segments, channel.size, channel.total) == (1, 5, 5)
+    assert (channel.segments, channel.bytes, channel.total_bytes) == (1, 5, 5)
     assert (channel.readers, channel.publishers, channel.closed) == (1, 0, False)
 
 

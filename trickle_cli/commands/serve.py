@@ -178,7 +178,7 @@ async def _watch(server: Server, url: str, talk: Talk) -> None:
         talk.show(watch.render)
     while True:
         began = trio.current_time()
-        for line in watch.look(server.statistics(), began):
+        for line in watch.look(server.statistics()):
             talk.say(line)
         spent = trio.current_time() - began
         await trio.sleep(max(_WATCH_INTERVAL, spent / _WATCH_SHARE))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from trickle_cli.display import formats
-from trickle_cli.display.meter import Meter
 from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 if TYPE_CHECKING:
@@ -24,11 +23,10 @@ class ChannelWatch:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._latest = ServerStatistics(connections=0, channels=())
-        self._meters: dict[str, Meter] = {}
+        self._latest = ServerStatistics(connections=0, memory=0, channels=())
         self._known: dict[str, ChannelStatistics] = {}
 
-    def look(self, statistics: ServerStatistics, now: float) -> Iterator[str]:
+    def look(self, statistics: ServerStatistics) -> Iterator[str]:
         """Take note of `statistics`; yields a line for each change."""
         self._latest = statistics
         before, self._known = self._known, {}
@@ -37,13 +35,9 @@ class ChannelWatch:
             last = before.pop(name, None)
             self._known[name] = channel
             if last is None or last.epoch != channel.epoch:
-                self._meters[name] = Meter(now)
                 yield f"channel {name} is there, {channel.type}"
             if channel.closed and not (last is not None and last.closed):
                 yield f"channel {name} is closed, {_sum(channel)}"
-            self._meters[name].look(channel.total, now)
-        for name in before:
-            del self._meters[name]
 
     def render(self) -> RenderableType:
         """The table, for the live view."""
@@ -51,9 +45,7 @@ class ChannelWatch:
 
         size = _terminal_size()
         rows = max(3, size.lines - _OTHER_LINES)
-        return views.server(
-            self._url, self._latest, self._meters, columns=size.columns, rows=rows
-        )
+        return views.server(self._url, self._latest, columns=size.columns, rows=rows)
 
 
 def _terminal_size() -> os.terminal_size:
@@ -66,4 +58,5 @@ def _terminal_size() -> os.terminal_size:
 
 
 def _sum(channel: ChannelStatistics) -> str:
-    return f"{formats.count(channel.head, 'segment')}, {formats.size(channel.total)}"
+    size = formats.size(channel.total_bytes)
+    return f"{formats.count(channel.head, 'segment')}, {size}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from rich import box
@@ -80,7 +79,6 @@ def _line(
 def server(
     url: str,
     statistics: ServerStatistics,
-    meters: Mapping[str, Meter],
     *,
     columns: int,
     rows: int,
@@ -102,18 +100,18 @@ def server(
         style = "green" if heading == "rate" else ""
         table.add_column(heading, justify="right", style=style, no_wrap=True)
     for channel in channels[:rows]:
-        table.add_row(*_row(channel, meters.get(channel.name))[:shown])
+        table.add_row(*_row(channel)[:shown])
     hidden = len(channels) - rows
     more = [Text(f"and {hidden} more", "dim")] if hidden > 0 else []
     return Group(title, table, *more)
 
 
-def _row(channel: ChannelStatistics, meter: Meter | None) -> list[RenderableType]:
+def _row(channel: ChannelStatistics) -> list[RenderableType]:
     return [
         _name(channel.name),
         str(channel.head - 1) if channel.head else "-",
-        formats.rate(meter.rate) if meter else "-",
-        f"{channel.segments} / {formats.size(channel.size)}",
+        formats.rate(channel.rate),
+        f"{channel.segments} / {formats.size(channel.bytes)}",
         str(channel.readers),
         str(channel.publishers),
     ]

@@ -32,10 +32,16 @@ from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import httptools
 
-#: Limits of one head: bytes, fields, bytes of the request target.
-MAX_HEAD: Final = 16 * 1024
-MAX_FIELDS: Final = 100
-MAX_TARGET: Final = 4 * 1024
+
+class HeadLimits(NamedTuple):
+    """Bounds of one head: its bytes, its fields, and the bytes of its target."""
+
+    size: int = 16 * 1024
+    fields: int = 100
+    target: int = 4 * 1024
+
+
+USUAL_LIMITS: Final = HeadLimits()
 #: Pieces of a body that are larger than this, on average, are not joined: to send
 #: them on together costs less than to copy them.
 LARGE_PIECE: Final = 8 * 1024
@@ -64,9 +70,6 @@ class Malformed(NamedTuple):
 
     status: int
     reason: str
-
-
-_HEAD_TOO_LARGE: Final = Malformed(431, f"a head may be {MAX_HEAD} bytes long")
 
 
 class Request(NamedTuple):
@@ -137,6 +140,7 @@ class _Parser(Generic[_EventT]):
         "_http",
         "_in_body",
         "_length",
+        "_limits",
         "_malformed",
         "_marks",
         "_padding",
@@ -144,7 +148,8 @@ class _Parser(Generic[_EventT]):
 
     _http: httptools.HttpRequestParser | httptools.HttpResponseParser
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
         self._events: list[_EventT] = []
         self._body: list[bytes] = []
         self._fields: list[Field] = []
@@ -208,13 +213,16 @@ class _Parser(Generic[_EventT]):
             return
         if not self._in_body:
             self._head_fed += size
-            if self._head_fed > MAX_HEAD:
-                self._malformed = _HEAD_TOO_LARGE
+            if self._head_fed > self._limits.size:
+                self._malformed = self._too_large()
             return
         framed = sum(map(len, self._body)) + _CHUNK_ALLOWANCE * len(self._body)
         self._padding = max(0, self._padding + size - framed)
         if self._padding > MAX_PADDING and self._chunked:
             self._malformed = Malformed(400, "too much padding between chunks")
+
+    def _too_large(self) -> Malformed:
+        return Malformed(431, f"a head may be {self._limits.size} bytes long")
 
     def _refuse(self, status: int, reason: str) -> NoReturn:
         """From within a callback: stop llhttp."""
@@ -237,10 +245,10 @@ class _Parser(Generic[_EventT]):
                 self._chunked = True
                 if value.strip().lower() != b"chunked":
                     self._refuse(400, "the only transfer coding here is chunked")
-        if size > MAX_HEAD:
-            self._refuse(*_HEAD_TOO_LARGE)
-        if len(fields) > MAX_FIELDS:
-            self._refuse(431, f"a head may have {MAX_FIELDS} fields")
+        if size > self._limits.size:
+            self._refuse(*self._too_large())
+        if len(fields) > self._limits.fields:
+            self._refuse(431, f"a head may have {self._limits.fields} fields")
         self._marks += 1
         self._head_fed = self._padding = 0
         return fields, hosts
@@ -265,8 +273,8 @@ class RequestParser(_Parser[RequestEvent]):
 
     _http: httptools.HttpRequestParser
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limits: HeadLimits = USUAL_LIMITS) -> None:
+        super().__init__(limits)
         self._target = b""
         self._keep_alive = True
         self._http = httptools.HttpRequestParser(self)
@@ -279,8 +287,8 @@ class RequestParser(_Parser[RequestEvent]):
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        if len(self._target) > MAX_TARGET:
-            self._refuse(414, f"a request target may be {MAX_TARGET} bytes long")
+        if len(self._target) > (limit := self._limits.target):
+            self._refuse(414, f"a request target may be {limit} bytes long")
 
     def on_headers_complete(self) -> None:
         http = self._http
@@ -322,7 +330,7 @@ class ResponseParser(_Parser[ResponseEvent]):
     _http: httptools.HttpResponseParser
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(USUAL_LIMITS)
         self._until_close = False
         self._informational = False
         self._http = httptools.HttpResponseParser(self)

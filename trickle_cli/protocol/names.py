@@ -22,10 +22,17 @@ CLOSED: Final = b"Lp-Trickle-Closed"
 RESET: Final = b"Lp-Trickle-Reset"
 EPOCH: Final = b"Lp-Trickle-Epoch"
 INCOMPLETE: Final = b"Lp-Trickle-Incomplete"
+SIZE: Final = b"Lp-Trickle-Size"
+COMPLETE: Final = b"Lp-Trickle-Complete"
+TIMEOUT: Final = b"Lp-Trickle-Timeout"
 EXPECT_CONTENT: Final = b"Expect-Content"
 
 #: The only value of Lp-Trickle-Closed.
 TERMINATED: Final = b"terminated"
+#: The values of Lp-Trickle-Timeout: what a GET said it would wait for has not begun
+#: in that time; the first byte of a POST has not come in time.
+WAIT: Final = "wait"
+FIRST_BYTE: Final = "first-byte"
 
 #: "The channel exists, the segment does not": a status of Trickle's own.
 SEGMENT_MISSING: Final = 470

@@ -1,4 +1,4 @@
-"""What a request asks for: the six operations of Trickle as values.
+"""What a request asks for: the operations of Trickle as values.
 
 `operation` reads one from a request's head, `encode` writes one, so what a
 client of ours sends and what a server of ours understands are the same table.
@@ -6,11 +6,14 @@ client of ours sends and what a server of ours understands are the same table.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol import names
 from trickle_cli.protocol.http1 import Field, Request
+from trickle_cli.protocol.ranges import ByteRange, parse_range
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.protocol.sequence import parse_seq
 
@@ -37,7 +40,23 @@ class Publish(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Receive one segment: `GET /{channel}/{seq}`."""
+    """Receive one segment: `GET /{channel}/{seq}`.
+
+    `range` the part of it that is wanted · `wait` the seconds in which the answer
+    is to begin (RFC 7240) · `unless` the value of If-None-Match · `if_range` that of
+    If-Range.
+    """
+
+    channel: str
+    seq: int
+    range: ByteRange | None = None
+    wait: int | None = None
+    unless: bytes = b""
+    if_range: bytes = b""
+
+
+class Inspect(NamedTuple):
+    """Ask about one segment: `HEAD /{channel}/{seq}`."""
 
     channel: str
     seq: int
@@ -62,9 +81,42 @@ class Close(NamedTuple):
     channel: str
 
 
-Operation: TypeAlias = Create | Publish | Subscribe | AskNext | EndSegment | Close
+class ShowChannel(NamedTuple):
+    """Tell about one channel: `GET /{channel}`."""
+
+    channel: str
+
+
+class Page(enum.Enum):
+    """See one of the server's own pages; the value is its path."""
+
+    CHANNELS = ""
+    HEALTH = "_/health"
+    METRICS = "_/metrics"
+
+
+class Preflight(NamedTuple):
+    """Ask on behalf of a web page from elsewhere: `OPTIONS`. `allow` is what can be
+    done with the path."""
+
+    allow: str
+
+
+Operation: TypeAlias = (
+    Create
+    | Publish
+    | Subscribe
+    | Inspect
+    | AskNext
+    | EndSegment
+    | Close
+    | ShowChannel
+    | Page
+    | Preflight
+)
 
 _RESET: Final = names.RESET.lower()
+_PAGES: Final = {page.value.encode(): page for page in Page}
 
 
 def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
@@ -75,9 +127,14 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
     path = request.target
     if not path.startswith(base_path) or b"?" in path:
         path = _path(path)
+        if path and path + b"/" == base_path:
+            path = base_path
         if not path.startswith(base_path):
             return problem(404, "nothing here")
-    channel_part, slash, rest = path[len(base_path) :].partition(b"/")
+    path = path[len(base_path) :]
+    if path in _PAGES:
+        return _on_page(request, _PAGES[path])
+    channel_part, slash, rest = path.partition(b"/")
     if not channel_part or b"/" in rest or (slash and not rest):
         return problem(404, "nothing here: the paths are /CHANNEL and /CHANNEL/SEQ")
     try:
@@ -92,11 +149,20 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
 def _path(target: bytes) -> bytes:
     """The path alone of a target, which may be absolute (RFC 9112, 3.2.2)."""
     path = target.partition(b"?")[0]
-    if not path.startswith(b"/"):
-        _, _, rest = path.partition(b"://")
-        _, slash, path = rest.partition(b"/")
-        path = slash + path
-    return path
+    if path.startswith(b"/"):
+        return path
+    _, is_absolute, rest = path.partition(b"://")
+    return b"/" + rest.partition(b"/")[2] if is_absolute else b""
+
+
+def _on_page(request: Request, page: Operation) -> Operation | Answer:
+    if request.method in _GETTING:
+        return page
+    return _not_allowed(request, "GET, HEAD")
+
+
+#: HEAD is answered as GET is, without the body; the connection sees to that.
+_GETTING: Final = frozenset({b"GET", b"HEAD"})
 
 
 def _on_channel(request: Request, channel: str) -> Operation | Answer:
@@ -104,7 +170,9 @@ def _on_channel(request: Request, channel: str) -> Operation | Answer:
         return Create(channel, _type(request.field(b"expect-content")))
     if request.method == b"DELETE":
         return Close(channel)
-    return _not_allowed(request, "DELETE, POST")
+    if request.method in _GETTING:
+        return ShowChannel(channel)
+    return _not_allowed(request, "DELETE, GET, HEAD, POST")
 
 
 def _on_segment(request: Request, channel: str, part: bytes) -> Operation | Answer:
@@ -113,11 +181,13 @@ def _on_segment(request: Request, channel: str, part: bytes) -> Operation | Answ
     if seq is None:
         if part != b"next":
             return problem(400, "a seq is a whole number, or the word 'next'")
-        return AskNext(channel) if method == b"GET" else _not_allowed(request, "GET")
+        return _on_page(request, AskNext(channel))
     if method == b"GET":
-        return Subscribe(channel, seq)
+        return _subscribe(request, channel, seq)
+    if method == b"HEAD":
+        return Inspect(channel, seq)
     if method not in {b"DELETE", b"POST"}:
-        return _not_allowed(request, "DELETE, GET, POST")
+        return _not_allowed(request, "DELETE, GET, HEAD, POST")
     if method == b"POST":
         if seq < -1:
             return problem(400, "a segment is published at its number, or at -1")
@@ -125,6 +195,32 @@ def _on_segment(request: Request, channel: str, part: bytes) -> Operation | Answ
     if seq < 0:
         return problem(400, "a segment is ended by its number, not from the end")
     return EndSegment(channel, seq)
+
+
+def _subscribe(request: Request, channel: str, seq: int) -> Subscribe:
+    range_: ByteRange | None = None
+    wait: int | None = None
+    unless = if_range = b""
+    for name, value in request.fields:
+        if name == b"prefer":
+            wait = _wait(value) if wait is None else wait
+        elif name == b"range":
+            range_ = parse_range(value)
+        elif name == b"if-none-match":
+            unless = value
+        elif name == b"if-range":
+            if_range = value
+    return Subscribe(channel, seq, range_, wait, unless, if_range)
+
+
+def _wait(value: bytes) -> int | None:
+    """The seconds in a Prefer (RFC 7240), if they are among what is preferred."""
+    for preference in value.split(b","):
+        name, _, rest = preference.partition(b"=")
+        if name.strip().lower() == b"wait":
+            seconds = parse_seq(rest.partition(b";")[0].strip().strip(b'"'))
+            return seconds if seconds is not None and seconds >= 0 else None
+    return None
 
 
 def _publish(request: Request, channel: str, seq: int) -> Publish:
@@ -146,13 +242,35 @@ def _type(value: bytes | None) -> str:
     return (value or b"").strip().decode("latin-1") or names.DEFAULT_TYPE
 
 
-def _not_allowed(request: Request, allow: str) -> Answer:
+def _not_allowed(request: Request, allow: str) -> Preflight | Answer:
+    if request.method == b"OPTIONS":
+        return Preflight(allow)
+    return not_allowed(request, allow)
+
+
+def not_allowed(request: Request, allow: str) -> Answer:
+    """The answer to a method that is not for the path; `allow` are those that are."""
     method = request.method.decode("latin-1")
     return problem(405, f"{method} is not for this path", allow=allow)
 
 
+def has_foreign_origin(request: Request) -> bool:
+    """Whether a web page of another place is behind `request`: browsers say so."""
+    origin = request.field(b"origin")
+    if origin is None:
+        return False
+    scheme, _, authority = origin.strip().lower().partition(b"://")
+    port = {b"http": b":80", b"https": b":443"}.get(scheme, b"")
+    host = (request.field(b"host") or b"").strip().lower()
+    return authority.removesuffix(port) != host.removesuffix(port)
+
+
 def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
     """Method, path below the base path (no leading slash) and fields of `wanted`."""
+    if isinstance(wanted, Page):
+        return "GET", wanted.value, []
+    if isinstance(wanted, Preflight):
+        return "OPTIONS", "", []
     channel = names.quote_channel(wanted.channel)
     match wanted:
         case Create(type=type_):
@@ -164,7 +282,11 @@ def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
                 fields.append((names.RESET, b"1"))
             return "POST", f"{channel}/{seq}", fields
         case Subscribe(seq=seq):
-            return "GET", f"{channel}/{seq}", []
+            return "GET", f"{channel}/{seq}", _subscribe_fields(wanted)
+        case Inspect(seq=seq):
+            return "HEAD", f"{channel}/{seq}", []
+        case ShowChannel():
+            return "GET", channel, []
         case AskNext():
             return "GET", f"{channel}/next", []
         case EndSegment(seq=seq):
@@ -173,9 +295,30 @@ def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
             return "DELETE", channel, []
 
 
-def encode(wanted: Operation, *, host: str, base_path: str = "/") -> bytes:
-    """The head of the request for `wanted`. A Publish announces a chunked body."""
-    method, path, fields = to_http(wanted)
+def _subscribe_fields(wanted: Subscribe) -> list[Field]:
+    fields: list[Field] = []
+    if wanted.range is not None:
+        fields.append((b"Range", wanted.range.encode()))
+    if wanted.wait is not None:
+        fields.append((b"Prefer", b"wait=%d" % wanted.wait))
+    if wanted.unless:
+        fields.append((b"If-None-Match", wanted.unless))
+    if wanted.if_range:
+        fields.append((b"If-Range", wanted.if_range))
+    return fields
+
+
+def encode(
+    wanted: Operation,
+    *,
+    host: str,
+    base_path: str = "/",
+    fields: Sequence[Field] = (),
+) -> bytes:
+    """The head of the request for `wanted`, with these `fields` of the caller's added.
+    A Publish announces a chunked body."""
+    method, path, own_fields = to_http(wanted)
+    fields = [*own_fields, *fields]
     if isinstance(wanted, Publish):
         fields.append((b"Transfer-Encoding", b"chunked"))
     lines = [b"%s %s%s HTTP/1.1" % (method.encode(), base_path.encode(), path.encode())]

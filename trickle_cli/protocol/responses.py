@@ -7,7 +7,7 @@ A server encodes an `Answer`, a client decodes one. A whole answer is written by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -21,8 +21,10 @@ class Answer(NamedTuple):
     """An answer about a channel or a segment. None and "" mean "not said".
 
     `latest` is the channel's head; `epoch` names this life of its numbering;
-    `closed` says that there is nothing more, and never comes with content;
-    `body` is the short text of an answer that is not a segment.
+    `closed` says that there is nothing more, and never comes with content; `size` and
+    `complete` are the segment's; `timeout` tells what has taken too long; `range` is
+    the value of Content-Range; `fields` are any others. `body` is the short text of an
+    answer that is not a segment.
     """
 
     status: int = 200
@@ -35,10 +37,23 @@ class Answer(NamedTuple):
     allow: str = ""
     retry_after: int | None = None
     body: bytes = b""
+    size: int | None = None
+    complete: bool | None = None
+    timeout: str = ""
+    range: bytes = b""
+    etag: bytes = b""
+    cache: str = "no-store"
+    fields: tuple[Field, ...] = ()
 
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+#: These have no body, and tell no length of it.
+_BODILESS: Final = frozenset({204, 304})
+#: What publishers send is theirs: no browser is to take it for a page of the server's.
+_NO_SNIFFING: Final = (
+    b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n"
+)
 _TEXT: Final = "text/plain; charset=utf-8"
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
@@ -74,45 +89,78 @@ def encode_head(
     reader that speaks HTTP/1.0, it ends with the connection.
     """
     status, seq, latest, closed, incomplete, epoch, type_, *_ = answer
-    head = _fixed_lines(status, type_, epoch, closed, incomplete, close or http10)
-    if seq is not None:
-        head += b"Lp-Trickle-Seq: %d\r\n" % seq
-    if latest is not None:
-        head += b"Lp-Trickle-Latest: %d\r\n" % latest
+    head = _fixed_lines(
+        status, type_, epoch, answer.cache, closed, incomplete, close or http10
+    )
+    numbers = ((names.SEQ, seq), (names.LATEST, latest), (names.SIZE, answer.size))
+    lines = [
+        b"%b: %d\r\n" % (name, number) for name, number in numbers if number is not None
+    ]
+    lines += [b"%b: %b\r\n" % field for field in _other_fields(answer)]
+    if status in _BODILESS:
+        return head + b"".join(lines) + b"\r\n"
+    return head + b"".join(lines) + _framing(length, http10=http10)
+
+
+def _other_fields(answer: Answer) -> list[Field]:
+    """Those that few answers have."""
+    fields: list[Field] = []
+    if answer.complete is not None:
+        fields.append((names.COMPLETE, b"true" if answer.complete else b"false"))
+    if answer.timeout:
+        fields.append((names.TIMEOUT, answer.timeout.encode("ascii")))
     if answer.allow:
-        head += b"Allow: %b\r\n" % answer.allow.encode("ascii")
+        fields.append((b"Allow", answer.allow.encode("ascii")))
     if answer.retry_after is not None:
-        head += b"Retry-After: %d\r\n" % answer.retry_after
-    return head + _framing(length, http10=http10)
+        fields.append((b"Retry-After", b"%d" % answer.retry_after))
+    if answer.range:
+        fields.append((b"Content-Range", answer.range))
+    if answer.etag:
+        fields.append((b"ETag", answer.etag))
+    return [*fields, *answer.fields]
 
 
 def encode_segment_head(
     about: tuple[str, str],
     seq: int,
     latest: int,
+    size: int,
     *,
     length: int | None,
+    status: int = 200,
     incomplete: bool = False,
     close: bool = False,
     http10: bool = False,
+    cache: str = "no-store",
+    others: bytes = b"",
 ) -> bytes:
-    """`encode_head` for the answer to a GET, which is most of what a server says;
-    `about` is the channel's MIME type and epoch."""
+    """`encode_head` for the answer to a GET, which is most of what a server says.
+    `about` is the channel's MIME type and epoch, `size` the segment's size by now, and
+    `others` are lines of fields that few answers have."""
     type_, epoch = about
-    fixed = _fixed_lines(200, type_, epoch, False, incomplete, close or http10)
-    framing = _framing(length, http10=http10)
-    return b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Latest: %d\r\n%b" % (
-        fixed,
+    return (
+        b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Latest: %d\r\nLp-Trickle-Size: %d\r\n%b%b"
+    ) % (
+        _fixed_lines(status, type_, epoch, cache, False, incomplete, close or http10),
         seq,
         latest,
-        framing,
+        size,
+        others,
+        _framing(length, http10=http10),
     )
 
 
-def encode_published(epoch: str, seq: int, *, close: bool = False) -> bytes:
+def encode_published(epoch: str, seq: int, size: int, *, close: bool = False) -> bytes:
     """`encode` for the answer to a POST that was taken whole."""
-    fixed = _fixed_lines(200, "", epoch, False, False, close)
-    return b"%bLp-Trickle-Seq: %d\r\nContent-Length: 0\r\n\r\n" % (fixed, seq)
+    fixed = _fixed_lines(200, "", epoch, "no-store", False, False, close)
+    return (
+        b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Size: %d\r\nContent-Length: 0\r\n\r\n"
+    ) % (fixed, seq, size)
+
+
+def field_lines(fields: Sequence[Field]) -> bytes:
+    """`fields` as lines of a head."""
+    return b"".join(b"%b: %b\r\n" % field for field in fields)
 
 
 def _framing(length: int | None, *, http10: bool) -> bytes:
@@ -127,11 +175,13 @@ def _fixed_lines(
     status: int,
     type_: str,
     epoch: str,
+    cache: str,
     closed: bool,  # noqa: FBT001
     incomplete: bool,  # noqa: FBT001
     close: bool,  # noqa: FBT001
 ) -> bytes:
-    lines = [_STATUS_LINES[status]]
+    lines = [_STATUS_LINES[status], _NO_SNIFFING]
+    lines.append(b"Cache-Control: %b\r\n" % cache.encode("ascii"))
     if type_:
         lines.append(b"Content-Type: %b\r\n" % type_.encode("latin-1"))
     if epoch:
@@ -162,6 +212,11 @@ def decode(response: Response) -> Answer:
         type=found.get(b"content-type", b"").decode("latin-1"),
         allow=found.get(b"allow", b"").decode("latin-1"),
         retry_after=_number(found.get(b"retry-after")),
+        size=_number(found.get(_SIZE)),
+        complete=_TRUTH.get(found.get(_COMPLETE, b"").strip().lower()),
+        timeout=found.get(_TIMEOUT, b"").decode("latin-1").strip().lower(),
+        range=found.get(b"content-range", b""),
+        etag=found.get(b"etag", b""),
     )
 
 
@@ -170,6 +225,38 @@ _LATEST: Final = names.LATEST.lower()
 _CLOSED: Final = names.CLOSED.lower()
 _INCOMPLETE: Final = names.INCOMPLETE.lower()
 _EPOCH: Final = names.EPOCH.lower()
+_SIZE: Final = names.SIZE.lower()
+_COMPLETE: Final = names.COMPLETE.lower()
+_TIMEOUT: Final = names.TIMEOUT.lower()
+_TRUTH: Final = {b"true": True, b"false": False}
+
+
+# For those who talk to a server by another HTTP library. `headers` is what such a
+# library calls a response's header fields; the case of their names does not matter.
+
+
+def seq_of(headers: Mapping[str, str]) -> int | None:
+    """The seq of the segment that a response is about; None if it does not say."""
+    return _number(_value(headers, names.SEQ))
+
+
+def latest_of(headers: Mapping[str, str]) -> int | None:
+    """The head of the channel by a response; None if it does not say. Some servers
+    mean the newest segment by it, which is one less."""
+    return _number(_value(headers, names.LATEST))
+
+
+def is_end_of_channel(headers: Mapping[str, str]) -> bool:
+    """Whether a response says that the channel has ended: there is nothing more."""
+    return _value(headers, names.CLOSED) is not None
+
+
+def _value(headers: Mapping[str, str], name: bytes) -> bytes | None:
+    wanted = name.decode("ascii").lower()
+    for key, value in headers.items():
+        if key.lower() == wanted:
+            return value.encode("latin-1", "replace")
+    return None
 
 
 def fields_of(pairs: Sequence[tuple[str, str]]) -> list[Field]:

@@ -43,11 +43,15 @@ from trickle_cli.errors import (
 )
 from trickle_cli.protocol.sequence import NEXT, resolve
 from trickle_cli.relay.limits import Limits, Window
+from trickle_cli.relay.memory import SEGMENT_COST, Memory
 from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
 
 #: Seconds between looks at the age of what is held, while there are writes.
 _LOOK_INTERVAL: Final = 1.0
+#: Seconds over which `rate` is taken, and the samples that this needs, one a second.
+RATE_SPAN: Final = 5.0
+_SAMPLES: Final = 7
 
 
 def _new_epoch() -> str:
@@ -57,9 +61,9 @@ def _new_epoch() -> str:
 class Channel:
     """Made by `Hub.create`.
 
-    `epoch` names this life of the channel's numbering. `written` is when (clock
-    of the hub) it last got a byte or an end, or was made; `visited` when, being
-    closed, it last got a reader. `size` and `len()` are
+    `epoch` names this life of the channel's numbering. `created` is when (clock of the
+    hub) it was made, `written` when it last got a byte or an end, or was made;
+    `visited` when, being closed, it last got a reader. `size` and `len()` are
     what it holds, in bytes and segments; `total` is all bytes it ever got.
     `restless` is the hub's set of channels that want a `tick`.
     """
@@ -73,6 +77,7 @@ class Channel:
         window: Window,
         clock: Callable[[], float],
         restless: set[Channel],
+        memory: Memory,
     ) -> None:
         self.name = name
         self.type = type_
@@ -81,7 +86,7 @@ class Channel:
         self.size = 0
         self.total = 0
         self.closed = False
-        self.written = clock()
+        self.created = self.written = clock()
         self.visited = 0.0
         self._limits = limits
         self._window = window
@@ -97,6 +102,8 @@ class Channel:
         self._next_look = self.written + _LOOK_INTERVAL
         self._publications: set[Publication] = set()
         self._tally = Tally()
+        self._memory = memory
+        self._samples = deque([(self.created, 0)], maxlen=_SAMPLES)
 
     @property
     def about(self) -> tuple[str, str]:
@@ -105,6 +112,11 @@ class Channel:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether anything has ever begun in it."""
+        return self.head > 0 or self.total > 0
 
     @property
     def oldest(self) -> int:
@@ -120,6 +132,26 @@ class Channel:
     def publishers(self) -> int:
         """How many publications are open."""
         return len(self._publications)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes to hold what it holds."""
+        count = len(self._order) + len(self._leaving)
+        return self.size + self._leaving_size + SEGMENT_COST * count
+
+    def rate(self, now: float) -> float:
+        """Bytes a second that it got, of late."""
+        base = self._samples[0][1]
+        for when, total in self._samples:
+            if when > now - RATE_SPAN:
+                break
+            base = total
+        return (self.total - base) / max(1.0, min(RATE_SPAN, now - self.created))
+
+    def sample(self, now: float) -> None:
+        """Take note, for `rate`, of what has come by `now`; once a second."""
+        if self._samples[-1][1] != self.total:
+            self._samples.append((now, self.total))
 
     @property
     def newest(self) -> Segment | None:
@@ -145,6 +177,18 @@ class Channel:
         if seq < self._gone_below:
             raise SegmentNotFound(seq, self.head)
         return self._find_overtaken(seq)
+
+    def look(self, seq: int) -> Segment:
+        """The segment that `find` would return, if it has begun; SegmentNotFound else.
+        Nothing is awaited because of this. Raises ChannelClosed, too."""
+        if seq < 0:
+            seq = resolve(seq, head=self.head, oldest=self.oldest)
+        segment = self._held.get(seq)
+        if segment is not None:
+            return segment
+        if self.closed and seq >= self.head:
+            raise ChannelClosed(self.name)
+        raise SegmentNotFound(seq, self.head)
 
     def _find_ahead(self, seq: int) -> Segment:
         if self.closed:
@@ -207,8 +251,7 @@ class Channel:
             if self._awaited.get(segment.seq) is segment:
                 del self._awaited[segment.seq]
         elif segment in self._leaving:
-            del self._leaving[segment]
-            self._leaving_size -= segment.size
+            self._let_leave(segment)
 
     # Writing.
 
@@ -320,6 +363,7 @@ class Channel:
             self._order.append(seq)
         else:
             insort(self._order, seq)
+        self._memory.used += SEGMENT_COST
         if seq >= self.head:
             for passed in self._awaited.values():
                 if self.head <= passed.seq < seq:
@@ -331,6 +375,10 @@ class Channel:
         """It has `size` bytes more. That may push others out of the window."""
         self.size += size
         self.total += size
+        memory = self._memory
+        memory.used += size
+        if memory.used > memory.limit:
+            memory.relieve()
         window = self._window
         if (
             self.size > window.size
@@ -368,7 +416,7 @@ class Channel:
 
     # Ending.
 
-    def end_segment(self, seq: int) -> None:
+    def end_segment(self, seq: int) -> Segment:
         """End `seq`, begun or awaited, as it is; the head moves past it.
 
         Raises SegmentNotFound if it is neither. Does nothing to one that is over.
@@ -377,13 +425,14 @@ class Channel:
         if segment is None:
             raise SegmentNotFound(seq, self.head)
         if segment.stage is Stage.ENDED:
-            return
+            return segment
         self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
             self._begin(segment, self.written)
         wake_all(segment.append((), 0, end=True))
         self._over(segment, Verdict.ENDED)
         self._grow(0, self.written)
+        return segment
 
     def _end_open_before(self, seq: int) -> None:
         for segment in [s for s in self._awaited.values() if s.seq < seq]:
@@ -413,6 +462,7 @@ class Channel:
     def drop(self) -> None:
         """Forget everything: the channel is gone from the hub."""
         self.close()
+        self._memory.used -= self.memory
         for segment in (*self._held.values(), *self._leaving):
             if segment.readers:
                 segment.forget()
@@ -474,6 +524,7 @@ class Channel:
         self._order.popleft()
         del self._held[segment.seq]
         self.size -= segment.size
+        self._memory.used -= segment.size + SEGMENT_COST
         self._gone_below = max(self._gone_below, segment.seq + 1)
         if segment.stage is Stage.OPEN:
             segment.break_off(cut=True)
@@ -481,8 +532,29 @@ class Channel:
         if segment.readers:
             self._leaving[segment] = None
             self._leaving_size += segment.size
+            self._memory.used += segment.size + SEGMENT_COST
         while self._leaving_size > self._window.size:
-            oldest = next(iter(self._leaving))
-            del self._leaving[oldest]
-            self._leaving_size -= oldest.size
-            oldest.forget()
+            self._cut_off_oldest()
+
+    def _let_leave(self, segment: Segment) -> None:
+        del self._leaving[segment]
+        self._leaving_size -= segment.size
+        self._memory.used -= segment.size + SEGMENT_COST
+
+    def _cut_off_oldest(self) -> None:
+        """Let go of what has left the window, though somebody still reads it."""
+        oldest = next(iter(self._leaving))
+        self._let_leave(oldest)
+        oldest.forget()
+
+    def shed(self, amount: int) -> None:
+        """Let go of `amount` bytes of memory, oldest first, whatever the window says
+        and whoever reads or writes."""
+        goal = self.memory - amount
+        while self.memory > goal:
+            if self._leaving:
+                self._cut_off_oldest()
+            elif self._order:
+                self._evict(self._held[self._order[0]])
+            else:
+                return

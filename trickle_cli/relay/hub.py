@@ -21,10 +21,16 @@ from trickle_cli.protocol.names import (
 from trickle_cli.relay.changefeed import CHANGEFEED_WINDOW, Changefeed
 from trickle_cli.relay.channel import Channel
 from trickle_cli.relay.limits import Limits, Window
+from trickle_cli.relay.memory import Memory
 
 #: Seconds between looks at what has become due. Skips and resumes are seconds
 #: long, so they are late by little; an idle server wakes four times a second.
 TICK = 0.25
+#: Seconds between samples of what channels got.
+_SAMPLE_INTERVAL = 1.0
+#: When memory is full, such a part of it is made free at once, in so many steps.
+_RELIEF = 64
+_RELIEF_STEPS = 8
 
 
 class Hub:
@@ -38,6 +44,8 @@ class Hub:
         sweep_interval: seconds between looks for idle channels.
         limits: bounds of all tables.
         clock: seconds, monotonic; the default must be called inside trio.
+
+    `memory` counts what all channels hold together.
     """
 
     def __init__(
@@ -57,13 +65,19 @@ class Hub:
         self._draining: dict[str, float] = {}  # closed ones: until when
         self._permanent: set[str] = set()
         self._restless: set[Channel] = set()
+        self.memory = Memory(self.limits.memory, self._relieve)
         self._changefeed: Changefeed | None = None
         self._wants_changefeed = changefeed
         self._swept = 0.0
+        self._sampled = 0.0
 
     def __iter__(self) -> Iterator[Channel]:
         """The channels that are not closed."""
         return (channel for channel in self.all() if not channel.closed)
+
+    def now(self) -> float:
+        """By the hub's clock."""
+        return self._clock()
 
     def all(self) -> list[Channel]:
         """The channels, those that drain among them."""
@@ -115,6 +129,7 @@ class Hub:
             window=window,
             clock=self._clock,
             restless=self._restless,
+            memory=self.memory,
         )
         return channel
 
@@ -127,6 +142,17 @@ class Hub:
         raise LimitReached(
             f"there are {self.limits.channels} channels already", retryable=True
         )
+
+    def _relieve(self) -> None:
+        """There is too much: those that hold most let go of their oldest."""
+        memory = self.memory
+        goal = memory.limit - memory.limit // _RELIEF
+        step = (memory.used - goal) // _RELIEF_STEPS + 1
+        while memory.used > goal:
+            largest = max(self._channels.values(), key=lambda c: c.memory)
+            if not largest.memory:
+                return
+            largest.shed(step)
 
     def close(self, name: str) -> None:
         """Close the channel; it drains from now on. ChannelNotFound if there is
@@ -183,6 +209,10 @@ class Hub:
                 self._draining[name] = visited + self.limits.linger
             else:
                 self._forget(channel)
+        if now - self._sampled >= _SAMPLE_INTERVAL:
+            self._sampled = now
+            for channel in self._channels.values():
+                channel.sample(now)
         if now - self._swept >= self.sweep_interval:
             self._swept = now
             self.sweep()

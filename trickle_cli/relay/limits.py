@@ -23,14 +23,18 @@ class Window:
 class Limits:
     """Bounds of a hub's tables, and the times after which it gives up waiting.
 
-    `channels` on the hub; `readers` and `publications` (open POSTs) per channel.
-    `segment_size` bytes of one segment. All times are in seconds: `linger` a
+    `memory` bytes that all channels hold together, what it takes to keep them
+    included: when it is more, the channels that hold most lose their oldest segments,
+    whatever their windows say. `channels` on the hub; `readers` and `publications`
+    (open POSTs) per channel. `segment_size` bytes of one segment. All times are in
+    seconds: `linger` a
     closed channel is still served, after its end and after it was last read;
     `resume` a segment whose publisher vanished stays open; `skip` a seq that the
     head has passed is still waited for.
     """
 
     window: Window = field(default_factory=Window)
+    memory: int = 1024 * 1024 * 1024
     channels: int = 10_000
     readers: int = 10_000
     publications: int = 64

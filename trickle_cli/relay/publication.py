@@ -32,6 +32,7 @@ class Writable(Protocol):
 
     head: int
     epoch: str
+    written: float
 
     def write(
         self, publication: Publication, chunks: Sequence[bytes], *, end: bool

@@ -70,7 +70,7 @@ class Piece:
         self.index = index
         self.offset = offset
         self.ended = ended
-        self.renderings: dict[int, Any] = {}
+        self.renderings: dict[object, Any] = {}
 
 
 class Tally:
@@ -245,6 +245,10 @@ class Segment:
             offset -= len(chunks[index])
             index += 1
         return index, offset
+
+    def position(self, index: int, offset: int) -> int:
+        """How many bytes lie before the cursor."""
+        return sum(map(len, self._chunks[:index])) + offset
 
     def is_whole_at(self, index: int, offset: int, count: int) -> bool:
         """Whether `count` bytes after the cursor the segment ends, cleanly."""

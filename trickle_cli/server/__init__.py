@@ -5,7 +5,19 @@ to read. Its requests go to `handlers`; the body of a POST goes by way of its `i
 into the relay, and comes out of it in the `delivery` of each GET.
 """
 
+from trickle_cli.server.config import Patience, Peers, ServerConfig
+from trickle_cli.server.hooks import HookRequest, Refused
+from trickle_cli.server.ledger import Entry
 from trickle_cli.server.listener import listen
-from trickle_cli.server.server import Server, ServerConfig
+from trickle_cli.server.server import Server
 
-__all__ = ["Server", "ServerConfig", "listen"]
+__all__ = [
+    "Entry",
+    "HookRequest",
+    "Patience",
+    "Peers",
+    "Refused",
+    "Server",
+    "ServerConfig",
+    "listen",
+]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from trickle_cli.errors import ChannelNotFound, LimitReached, SegmentNotFound
-from trickle_cli.protocol.names import SEGMENT_MISSING
+from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
+from trickle_cli.protocol.ranges import ContentRange
 from trickle_cli.protocol.responses import Answer, problem
-from trickle_cli.relay import Channel
+from trickle_cli.relay import Channel, Segment
 
 #: What a server that is full advises, in seconds.
 RETRY_AFTER: Final = 5
@@ -35,3 +36,58 @@ def full(error: LimitReached) -> Answer:
     """A table is full."""
     status = 503 if error.retryable else 429
     return problem(status, str(error), retry_after=RETRY_AFTER)
+
+
+#: Seconds for which caches may answer in our place. A segment that is complete does not
+#: change, but in another epoch its seq means another.
+_MAX_AGE: Final = 60
+
+
+def cache_of(*, private: bool) -> str:
+    """What caches may do with a segment that is complete, asked for by its number.
+    `private`: not everybody may read it."""
+    return f"private, max-age={_MAX_AGE}" if private else f"max-age={_MAX_AGE}"
+
+
+def etag_of(channel: Channel, segment: Segment) -> bytes:
+    """What tells a complete segment from any other that ever had its seq."""
+    return b'"%b-%d"' % (channel.epoch.encode("ascii"), segment.seq)
+
+
+def not_modified(channel: Channel, segment: Segment, *, private: bool) -> Answer:
+    """The peer has `segment` already."""
+    return about(channel, segment)._replace(
+        status=304, etag=etag_of(channel, segment), cache=cache_of(private=private)
+    )
+
+
+def about(channel: Channel, segment: Segment) -> Answer:
+    """What there is to say of `segment`, without its content."""
+    return Answer(
+        seq=segment.seq,
+        latest=channel.head,
+        epoch=channel.epoch,
+        type=channel.type,
+        size=segment.size,
+        incomplete=segment.incomplete and segment.ended,
+    )
+
+
+def not_in_range(channel: Channel, segment: Segment) -> Answer:
+    """`segment` has ended before the part that was asked for."""
+    text = f"segment {segment.seq} has {segment.size} bytes"
+    return problem(416, text)._replace(
+        seq=segment.seq,
+        latest=channel.head,
+        epoch=channel.epoch,
+        size=segment.size,
+        range=ContentRange(None, None, segment.size).encode(),
+    )
+
+
+def not_in_time(channel: Channel) -> Answer:
+    """What was waited for has not begun."""
+    text = "nothing has begun in the time that you would wait; ask again"
+    return problem(408, text)._replace(
+        latest=channel.head, epoch=channel.epoch, timeout=WAIT
+    )

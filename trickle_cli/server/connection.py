@@ -17,22 +17,33 @@ not moved for too long.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import trio
 
+from trickle_cli.access import EVERYTHING, Caller
 from trickle_cli.protocol.http1 import (
     END,
     Buffer,
+    Field,
+    HeadLimits,
     Malformed,
     Request,
     RequestEvent,
     RequestParser,
 )
-from trickle_cli.protocol.responses import Answer, encode, encode_published, problem
+from trickle_cli.protocol.responses import (
+    Answer,
+    encode,
+    encode_head,
+    encode_published,
+    problem,
+)
+from trickle_cli.server.config import Patience
+from trickle_cli.server.ledger import Entry, Ledger
 from trickle_cli.server.transport import Disconnected, Transport
 
 _log = logging.getLogger(__name__)
@@ -47,33 +58,22 @@ MAX_PIPELINED: Final = 1024
 DISCARD_BYTES: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long a connection waits for its peer, in seconds.
-
-    `head` for the rest of a request's head · `idle` for the next request ·
-    `stall` for a peer that takes nothing of what is sent · `discard` for the end
-    of a body that was refused.
-    """
-
-    head: float = 10
-    idle: float = 75
-    stall: float = 30
-    discard: float = 2
-
-
 class Exchange(Protocol):
     """A request that is not answered yet."""
 
     def take(self, chunks: list[bytes], *, end: bool) -> None:
         """More of the request's body has come, or its end."""
 
-    def hang_up(self) -> None:
-        """The connection is over: leave the relay as it should be left."""
+    def hang_up(self) -> int:
+        """The connection is over: leave the relay as it should be left. Returns how
+        many bytes of content were sent."""
 
     def waiting_for(self) -> object:
         """What the peer has to do next; the same as long as it does not do it.
         None if it may take for ever."""
+
+    def check(self, now: float) -> None:
+        """Called every second or so: see to deadlines of its own."""
 
 
 class Connection:
@@ -81,6 +81,9 @@ class Connection:
 
     `begin` handles a request: it answers it, or sets `exchange`. Tasks for
     errands go into `nursery`. `on_close` is called once, at the end.
+
+    `peer` is who is at the other end, for a person. Of the present request, `caller` is
+    who asks, as far as rights go, and `extra` are fields that go into its answer.
     """
 
     __slots__ = (
@@ -89,9 +92,11 @@ class Connection:
         "_closed",
         "_closing",
         "_discarding",
+        "_entry",
         "_errands",
         "_events",
         "_in_turn",
+        "_ledger",
         "_nursery",
         "_on_close",
         "_owed",
@@ -101,7 +106,10 @@ class Connection:
         "_seen",
         "_served",
         "_since",
+        "caller",
         "exchange",
+        "extra",
+        "peer",
         "transport",
     )
 
@@ -113,14 +121,22 @@ class Connection:
         on_close: Callable[[Connection], None],
         nursery: trio.Nursery,
         patience: Patience,
+        limits: HeadLimits,
+        ledger: Ledger,
+        peer: str,
     ) -> None:
         self.transport = transport
+        self.peer = peer
+        self.caller: Caller = EVERYTHING
+        self.extra: tuple[Field, ...] = ()
         self.exchange: Exchange | None = None
         self._begin = begin
         self._on_close = on_close
         self._nursery = nursery
         self._patience = patience
-        self._parser = RequestParser()
+        self._parser = RequestParser(limits)
+        self._ledger = ledger
+        self._entry: Entry | None = None
         self._events: deque[RequestEvent] = deque()
         self._request: Request | None = None
         self._body_done = True
@@ -182,6 +198,8 @@ class Connection:
             self._request = event
             self._served += 1
             self._body_done = not event.has_body
+            if self._ledger.record is not None:
+                self._open_entry(event.method, event.target)
             self._begin(self, event)
         elif isinstance(event, Malformed):
             self._refuse(event.status, event.reason)
@@ -195,6 +213,8 @@ class Connection:
             event = events[0]
             if isinstance(event, bytes):
                 chunks.append(event)
+                if self._entry is not None:
+                    self._entry.received += len(event)
             elif event is END:
                 self._body_done = True
             else:
@@ -208,22 +228,51 @@ class Connection:
         """Send the whole answer to the present request; the exchange is over.
 
         The connection ends with it if `close` is set, if the peer wants that, or
-        if there is more of a body to come.
+        if there is more of a body to come. To a HEAD, its body is not sent.
         """
+        request = self._request
+        if request is not None and request.method == b"HEAD":
+            self.describe(answer, len(answer.body), close=close)
+            return
+        close = self._finish(answer.status, len(answer.body), close=close)
+        self.send(encode(self._with_extra(answer), close=close))
+
+    def describe(
+        self, answer: Answer, length: int | None, *, close: bool = False
+    ) -> None:
+        """Send the head alone of an answer whose body would have `length` bytes."""
+        close = self._finish(answer.status, 0, close=close)
+        self.send(encode_head(self._with_extra(answer), length=length, close=close))
+
+    def _with_extra(self, answer: Answer) -> Answer:
+        if not self.extra:
+            return answer
+        return answer._replace(fields=answer.fields + self.extra)
+
+    def _finish(self, status: int, size: int, *, close: bool) -> bool:
+        """The exchange is over but for the sending; whether the connection is, too."""
         if not close:
             self._take_body()
             assert self._request is not None
             close = not (self._body_done and self._request.keep_alive)
         self.exchange = None
         self._closing = close
-        self.send(encode(answer, close=close))
+        self._ledger.statuses[status] += 1
+        if self._entry is not None:
+            self.began(status)
+            self._close_entry(size, whole=True)
+        return close
 
-    def published(self, epoch: str, seq: int) -> None:
-        """`answer` a POST whose body was taken whole, as segment `seq`."""
+    def published(self, epoch: str, seq: int, size: int) -> None:
+        """`answer` a POST whose body was taken whole, as segment `seq` of `size`."""
         assert self._request is not None
         self.exchange = None
         self._closing = close = not self._request.keep_alive
-        self.send(encode_published(epoch, seq, close=close))
+        self._ledger.statuses[200] += 1
+        if self._entry is not None:
+            self.began(200)
+            self._close_entry(0, whole=True)
+        self.send(encode_published(epoch, seq, size, close=close))
 
     def send(self, data: bytes) -> None:
         """Send `data`, in an errand if the peer does not take it at once."""
@@ -237,15 +286,43 @@ class Connection:
             taken = await self.transport.sendv([self._owed])
             self._owed = self._owed[taken:]
 
-    def delivered(self, *, close: bool) -> None:
-        """The exchange has sent all of its answer."""
+    def delivered(self, status: int, size: int, *, close: bool) -> None:
+        """The exchange has sent all of its answer, with `size` bytes of content."""
         self.exchange = None
         self._closing = close
+        self._ledger.statuses[status] += 1
+        self._ledger.delivered += size
+        if self._entry is not None:
+            self._close_entry(size, whole=True)
         if (close or self._events) and not self._in_turn:
             self.run_errand(trio.lowlevel.checkpoint)
 
+    # The access log.
+
+    def _open_entry(self, method: bytes, target: bytes) -> None:
+        self._entry = Entry(self.peer, method, target, time.time(), trio.current_time())
+
+    def began(self, status: int) -> None:
+        """The answer begins."""
+        if self._entry is not None:
+            self._entry.answered(status, trio.current_time())
+
+    def _close_entry(self, size: int, *, whole: bool) -> None:
+        entry, self._entry = self._entry, None
+        record = self._ledger.record
+        if entry is not None and record is not None:
+            entry.peer = self.peer
+            entry.sent = size
+            entry.whole = whole
+            entry.duration = trio.current_time() - entry.start
+            record(entry)
+
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what cannot be understood, which ends the connection."""
+        if self._ledger.record is not None and self._entry is None:
+            self._open_entry(b"", b"")
+        self._request = None
+        self.extra = ()
         self._body_done = False
         self.answer(problem(status, reason), close=True)
 
@@ -292,8 +369,10 @@ class Connection:
             return
         self._closed = True
         if self.exchange is not None:
-            self.exchange.hang_up()
+            sent = self.exchange.hang_up()
             self.exchange = None
+            if self._entry is not None:
+                self._close_entry(sent, whole=False)
         self._events.clear()
         self._parser.close()
         self.transport.close(fail=fail)
@@ -307,6 +386,11 @@ class Connection:
     # Deadlines.
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it has ended."""
+        return self._closed
+
+    @property
     def busy(self) -> bool:
         """Whether a request is being answered."""
         return self.exchange is not None or bool(self._errands)
@@ -314,6 +398,8 @@ class Connection:
     def check(self, now: float) -> None:
         """Give up if the peer has kept us waiting for too long. Called every
         second or so; `now` is trio's clock, in seconds."""
+        if self.exchange is not None and not self._errands:
+            self.exchange.check(now)
         limit, awaited = self._waiting_for()
         if awaited != self._seen:
             self._seen, self._since = awaited, now

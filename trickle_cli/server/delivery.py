@@ -23,9 +23,17 @@ import trio
 
 from trickle_cli.errors import LimitReached
 from trickle_cli.protocol.http1 import CRLF, LAST_CHUNK, Request, chunk_head
-from trickle_cli.protocol.responses import encode_segment_head
+from trickle_cli.protocol.requests import Subscribe
+from trickle_cli.protocol.responses import encode_segment_head, field_lines
 from trickle_cli.relay import Channel, Piece, Reader, Segment
-from trickle_cli.server.answers import ended, full
+from trickle_cli.server.answers import (
+    cache_of,
+    ended,
+    etag_of,
+    full,
+    not_in_time,
+    not_modified,
+)
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.transport import Disconnected
 
@@ -36,11 +44,12 @@ PULL_SIZE: Final = 256 * 1024
 #: a larger one is sent from where it lies.
 _JOIN_SIZE: Final = 16 * 1024
 
-# The states of an answer; a piece's renderings are kept by them.
+# The states of an answer; a piece's renderings are kept by them, and by what else is
+# in its head.
 _HEAD: Final = 0  # nothing is sent yet
 _HEAD_CLOSING: Final = 1  # the same, and the connection ends with this answer
 _HEAD_HTTP10: Final = 2
-_CHUNKED: Final = 3  # the head is sent, chunks follow
+CHUNKED: Final = 3  # the head is sent, chunks follow
 _PLAIN: Final = 4  # the head is sent, bare content follows
 
 
@@ -55,28 +64,53 @@ class _Batch(NamedTuple):
 
 
 class Delivery(Reader):
-    """The exchange of one GET on `connection`. `start` attaches it."""
+    """The exchange of one GET on `connection`. `start` attaches it. `private`: not
+    everybody may read the channel."""
 
     __slots__ = (
+        "_cache",
         "_channel",
         "_closing",
         "_connection",
+        "_deadline",
         "_done",
         "_ending",
+        "_first",
         "_frame_left",
+        "_others",
         "_owed",
+        "_private",
+        "_request",
         "_state",
+        "_status",
         "_to_come",
         "_transport",
+        "_wanted",
     )
 
     def __init__(
-        self, connection: Connection, channel: Channel, request: Request
+        self,
+        connection: Connection,
+        channel: Channel,
+        request: Request,
+        wanted: Subscribe,
+        *,
+        private: bool = False,
     ) -> None:
         super().__init__()
         self._connection = connection
         self._transport = connection.transport
         self._channel = channel
+        self._wanted = wanted
+        self._private = private
+        self._status = 200
+        self._first = 0  # where in the segment the answer begins
+        self._cache = "no-store"
+        self._others = field_lines(connection.extra) if connection.extra else b""
+        self._deadline: float | None = None
+        if wanted.wait is not None:
+            self._deadline = trio.current_time() + wanted.wait
+        self._request = request
         self._closing = not request.keep_alive
         self._state = _HEAD_CLOSING if self._closing else _HEAD
         if request.http10:
@@ -89,29 +123,48 @@ class Delivery(Reader):
 
     def start(self, segment: Segment) -> None:
         """Deliver `segment`, or wait for it. LimitReached."""
+        if segment.ended and self._wanted.seq >= 0 and not segment.incomplete:
+            etag = etag_of(self._channel, segment)
+            unless = self._wanted.unless
+            if unless and (unless.strip() == b"*" or etag in tags_in(unless)):
+                self._connection.answer(
+                    not_modified(self._channel, segment, private=self._private)
+                )
+                return
+            self._cache = cache_of(private=self._private)
+            self._others += b"ETag: %b\r\n" % etag
         self._channel.attach(self, segment)
         self._connection.exchange = self
         if not self.late:
+            if self._wanted.wait == 0:
+                self._connection.run_errand(self._time_out)
             return
-        if segment.ended and segment.size <= PULL_SIZE:
+        if self._is_short(segment):
             caught_up = self.push(segment.as_piece())
         else:
             caught_up = self.advance()
         if not caught_up:
             self.wake()
 
+    def _is_short(self, segment: Segment) -> bool:
+        """Whether it is there whole, and can be sent in one go."""
+        return segment.ended and segment.size <= PULL_SIZE
+
     # Live: the task that appends sends for us.
 
     def push(self, piece: Piece) -> bool:
-        rendering = piece.renderings.get(self._state)
+        key: object = self._state
+        if self._others and self._state < CHUNKED:
+            key = self._state, self._others
+        rendering = piece.renderings.get(key)
         if rendering is None:
-            rendering = piece.renderings[self._state] = self._render(piece)
+            rendering = piece.renderings[key] = self._render(piece)
         lead, tail, buffers, size = rendering
         if len(buffers) == 1:
             taken = self._transport.send_nowait(buffers[0])
         else:
             taken = self._transport.sendv_nowait(buffers)
-        if self._state < _CHUNKED:
+        if self._state < CHUNKED:
             self._follow_head(piece.ended, piece.size)
         if taken == size:
             if piece.ended:
@@ -126,8 +179,8 @@ class Delivery(Reader):
         comes before its content, what after, all of it as buffers, and its size."""
         size = piece.size
         lead = b""
-        chunked = self._state == _CHUNKED
-        if self._state < _CHUNKED:
+        chunked = self._state == CHUNKED
+        if self._state < CHUNKED:
             lead = self._head(size if piece.ended else None)
             chunked = not piece.ended and self._state != _HEAD_HTTP10
         tail = b""
@@ -150,6 +203,10 @@ class Delivery(Reader):
             channel.about,
             segment.seq,
             channel.head,
+            segment.size,
+            status=self._status,
+            cache=self._cache,
+            others=self._others,
             length=length,
             incomplete=segment.incomplete,
             close=self._closing,
@@ -158,10 +215,11 @@ class Delivery(Reader):
 
     def _follow_head(self, ended: bool, size: int) -> None:  # noqa: FBT001
         """The head goes out: from now on, what follows it."""
+        self._connection.began(self._status)
         if ended:
             self._to_come = size
         plain = ended or self._state == _HEAD_HTTP10
-        self._state = _PLAIN if plain else _CHUNKED
+        self._state = _PLAIN if plain else CHUNKED
 
     def _tail(self, size: int, *, ended: bool) -> bytes:
         """What comes after `size` bytes of content."""
@@ -217,23 +275,35 @@ class Delivery(Reader):
         if self._done or segment is None:
             return None
         lead = self._owed
-        if self._state < _CHUNKED:
-            lead = self._head(segment.size if segment.ended else None)
-            self._follow_head(segment.ended, segment.size)
+        if self._state < CHUNKED:
+            head = self._announce(segment)
+            if head is None:
+                return None
+            lead = head
         if self._ending:
             return _Batch(lead, [], 0, b"", last=True)
         views, size = self.available(self._frame_left or PULL_SIZE)
         if size < self._frame_left or (self._to_come and not size):
             raise Disconnected(f"segment {segment.seq} is no longer held")
-        if self._state == _CHUNKED and size and not self._frame_left:
+        if self._state == CHUNKED and size and not self._frame_left:
             lead += chunk_head(size)
-        last = segment.is_whole_at(self.index, self.offset, size)
-        if self._to_come is not None:
-            last = self._to_come == size
+        last = self._is_last(segment, size)
         tail = self._tail(size, ended=last)
         if not (lead or size or tail or last):
             return None
         return _Batch(lead, views, size, tail, last)
+
+    def _announce(self, segment: Segment) -> bytes | None:
+        """The head; None if it is not its time yet."""
+        head = self._head(segment.size if segment.ended else None)
+        self._follow_head(segment.ended, segment.size)
+        return head
+
+    def _is_last(self, segment: Segment, size: int) -> bool:
+        """Whether the answer ends with the next `size` bytes."""
+        if self._to_come is not None:
+            return self._to_come == size
+        return segment.is_whole_at(self.index, self.offset, size)
 
     def _settle(self, batch: _Batch, taken: int) -> bool:
         """Note that `taken` bytes of `batch` are sent. True if those were all."""
@@ -248,7 +318,7 @@ class Delivery(Reader):
             self._ending = last and bool(self._owed)
         if sent:
             self.move(sent)
-        self._frame_left = size - sent if self._state == _CHUNKED else 0
+        self._frame_left = size - sent if self._state == CHUNKED else 0
         if self._to_come is not None:
             self._to_come -= sent
         if taken < len(lead) + size + len(tail):
@@ -258,10 +328,20 @@ class Delivery(Reader):
         return True
 
     def _finish(self) -> None:
+        assert self.segment is not None
+        size = self._sent(self.segment)
         self._done = True
         if self.late:
             self._channel.detach(self)
-        self._connection.delivered(close=self._closing)
+        self._connection.delivered(self._status, size, close=self._closing)
+
+    def _sent(self, segment: Segment) -> int:
+        """How many bytes of content have gone out."""
+        if self._state < CHUNKED:
+            return 0
+        if not self.late:
+            return segment.size - self._first
+        return segment.position(self.index, self.offset) - self._first
 
     # The segment does not come, or the peer has gone.
 
@@ -278,18 +358,44 @@ class Delivery(Reader):
             self._connection.answer(ended(self._channel))
             return
         try:
-            self.start(instead)
+            self._restart(instead)
         except LimitReached as error:
             self._connection.answer(full(error))
+
+    def _restart(self, instead: Segment) -> None:
+        self.start(instead)
+
+    def check(self, now: float) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            self._connection.run_errand(self._time_out)
+
+    async def _time_out(self) -> None:
+        """Say that it has not begun in the time that the peer would wait."""
+        await trio.lowlevel.checkpoint()
+        if (
+            self._connection.exchange is self
+            and self._state < CHUNKED
+            and self.segment is not None
+            and not self.late
+        ):
+            self._channel.detach(self)
+            self._connection.answer(not_in_time(self._channel))
 
     def take(self, chunks: list[bytes], *, end: bool) -> None:
         pass  # a GET may have a body, which means nothing
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> int:
+        sent = self._sent(self.segment) if self.segment is not None else 0
         self._channel.detach(self)
+        return sent
 
     def waiting_for(self) -> object:
         # The next segment may be a long way off: that is what subscribers wait for.
         if self.late:
             return self.index, self.offset, len(self._owed)
         return None
+
+
+def tags_in(value: bytes) -> list[bytes]:
+    """The entity tags in an If-None-Match, to be compared weakly (RFC 9110, 13.1.2)."""
+    return [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]

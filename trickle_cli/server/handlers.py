@@ -1,4 +1,4 @@
-"""What the server does for each of the six requests.
+"""What the server does for each request.
 
 The table of the contract: an operation, what it does to the relay, and which
 answers come of it. Those that take time go on as `Intake` or `Delivery`.
@@ -6,73 +6,101 @@ answers come of it. Those that take time go on as `Intake` or `Delivery`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from trickle_cli.access import Right
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
     LimitReached,
     SegmentNotFound,
+    TrickleError,
 )
 from trickle_cli.protocol.http1 import Request
-from trickle_cli.protocol.names import RESERVED_PREFIX
+from trickle_cli.protocol.names import CHANGEFEED, RESERVED_PREFIX
 from trickle_cli.protocol.requests import (
     AskNext,
     Close,
     Create,
     EndSegment,
+    Inspect,
+    Operation,
+    Page,
     Publish,
+    ShowChannel,
     Subscribe,
     operation,
 )
 from trickle_cli.protocol.responses import CONTINUE, Answer, problem
 from trickle_cli.protocol.sequence import NEXT
-from trickle_cli.relay import Channel, Hub
-from trickle_cli.server.answers import ended, full, missing, not_found
+from trickle_cli.relay import Channel, Hub, Segment
+from trickle_cli.server.answers import about, ended, full, missing, not_found
+from trickle_cli.server.changes import ChangesDelivery, sees_all, visible_answer
+from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.delivery import Delivery
+from trickle_cli.server.gate import Gate, refusal
+from trickle_cli.server.hooks import Hook, consult, describe
 from trickle_cli.server.intake import Intake
+from trickle_cli.server.pages import HEALTHY, list_channels, show_channel
+from trickle_cli.server.partial import PartialDelivery, part_wanted
 
 
-@dataclass(frozen=True, kw_only=True)
-class Creation:
-    """Who may make channels over HTTP. Those that are permanent, everyone.
-
-    `automatic`: a first POST of a segment makes the channel. `explicit`: a POST
-    to the channel itself does.
-    """
-
-    automatic: bool = False
-    explicit: bool = False
+class _Denied(TrickleError):
+    """The caller has not the right to make a channel."""
 
 
 class Handlers:
     """Answers requests about the channels of `hub`.
 
-    `base_path` begins and ends with a slash.
+    `base_path` begins and ends with a slash; `metrics` makes the page of that name.
     """
 
-    def __init__(self, hub: Hub, *, base_path: str, creation: Creation) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        config: ServerConfig,
+        *,
+        base_path: str,
+        metrics: Callable[[Connection], Answer],
+    ) -> None:
         self._hub = hub
+        self._gate = gate
+        self._config = config
         self._base_path = base_path.encode()
-        self._creation = creation
+        self._metrics = metrics
 
     def begin(self, connection: Connection, request: Request) -> None:
         """Answer `request`, or leave an exchange on `connection` that will."""
         wanted = operation(request, self._base_path)
+        if isinstance(wanted, Answer):
+            connection.extra = ()
+            connection.answer(wanted)
+            return
+        refused = self._gate.admit(connection, request, wanted)
+        if refused is not None:
+            connection.answer(refused)
+            return
         try:
             if isinstance(wanted, Subscribe):
                 self._subscribe(connection, request, wanted)
             elif isinstance(wanted, Publish):
-                self._publish(connection, wanted)
-            elif isinstance(wanted, Answer):
-                connection.answer(wanted)
+                self._publish(connection, request, wanted)
+            elif wanted is Page.CHANNELS:
+                list_channels(connection, self._hub)
+            elif isinstance(wanted, Inspect):
+                self._inspect(connection, wanted)
+            elif isinstance(wanted, Create):
+                self._create(connection, request, wanted)
+            elif isinstance(wanted, Close):
+                self._close(connection, request, wanted)
             else:
-                connection.answer(self._at_once(wanted))
-        except ChannelNotFound as error:
-            connection.answer(not_found(error.channel))
-        except LimitReached as error:
-            connection.answer(full(error))
+                connection.answer(self._at_once(connection, wanted))
+        except TrickleError as error:
+            connection.answer(_answer_for(error, request))
+
+    # Reading.
 
     def _subscribe(
         self, connection: Connection, request: Request, wanted: Subscribe
@@ -85,70 +113,175 @@ class Handlers:
         except ChannelClosed:
             connection.answer(ended(channel))
         else:
-            Delivery(connection, channel, request).start(segment)
+            self._delivery(connection, request, wanted, channel, segment).start(segment)
 
-    def _publish(self, connection: Connection, wanted: Publish) -> None:
-        if wanted.channel.startswith(RESERVED_PREFIX):
-            connection.answer(_RESERVED)
+    def _delivery(
+        self,
+        connection: Connection,
+        request: Request,
+        wanted: Subscribe,
+        channel: Channel,
+        segment: Segment,
+    ) -> Delivery:
+        private = self._gate.access is not None and self._gate.is_private(channel.name)
+        if channel.name == CHANGEFEED and not sees_all(connection.caller):
+            return ChangesDelivery(connection, channel, request, wanted, private=True)
+        if wanted.range is not None:
+            part = part_wanted(wanted, channel, segment)
+            if part is not None:
+                return PartialDelivery(
+                    connection, channel, request, wanted, part, private=private
+                )
+        return Delivery(connection, channel, request, wanted, private=private)
+
+    def _inspect(self, connection: Connection, wanted: Inspect) -> None:
+        channel = self._hub.find(wanted.channel)
+        try:
+            segment = channel.look(wanted.seq)
+        except SegmentNotFound as error:
+            connection.answer(missing(error, channel))
             return
+        except ChannelClosed:
+            connection.answer(ended(channel))
+            return
+        answer = about(channel, segment)
+        if channel.name == CHANGEFEED and not sees_all(connection.caller):
+            answer = visible_answer(channel, segment, connection.caller)
+        length = answer.size if segment.ended else None
+        complete = segment.ended and not segment.incomplete
+        connection.describe(answer._replace(complete=complete), length)
+
+    # Writing.
+
+    def _publish(
+        self, connection: Connection, request: Request, wanted: Publish
+    ) -> None:
+        _require_public(wanted.channel)
         if wanted.expect and wanted.expect != "100-continue":
             connection.answer(problem(417, "nothing but 100-continue is met here"))
             return
-        channel = self._channel_to_publish(wanted)
-        Intake(connection, wanted, self._make).start(channel)
+        start = self._start_intake
+        if self._is_to_be_made(wanted):
+            self._require_creatable(connection, wanted.channel, automatically=True)
+            self._consult(
+                connection,
+                request,
+                self._config.before_create,
+                (wanted.channel, wanted.type),
+                lambda: start(connection, wanted),
+            )
+        else:
+            start(connection, wanted)
+
+    def _is_to_be_made(self, wanted: Publish) -> bool:
+        """Whether the channel must be made for `wanted`, now or, if it is closed, at
+        the first body byte. ChannelNotFound if it is closed, and not for that."""
+        try:
+            channel = self._hub.find(wanted.channel)
+        except ChannelNotFound:
+            return True
+        if channel.closed and not (wanted.seq in {0, NEXT} or wanted.reset):
+            raise ChannelNotFound(wanted.channel)
+        return channel.closed
+
+    def _start_intake(self, connection: Connection, wanted: Publish) -> None:
+        """All is permitted. LimitReached."""
+        try:
+            channel = self._hub.find(wanted.channel)
+        except ChannelNotFound:
+            channel = self._make(wanted)
+        patience = self._config.patience.preconnect
+        Intake(connection, wanted, self._make, patience=patience).start(channel)
         if wanted.expect:
             connection.send(CONTINUE)
 
     def _make(self, wanted: Publish | Create) -> Channel:
         return self._hub.create(wanted.channel, wanted.type)
 
-    def _channel_to_publish(self, wanted: Publish) -> Channel:
-        """The channel, made if that is allowed; closed, if the first body byte may
-        replace it. ChannelNotFound, LimitReached."""
-        try:
-            channel = self._hub.find(wanted.channel)
-        except ChannelNotFound:
-            if not self._may_create(wanted.channel, automatically=True):
-                raise
-            return self._make(wanted)
-        if channel.closed:
-            starts_over = wanted.seq in {0, NEXT} or wanted.reset
-            if not (starts_over and self._may_create(channel.name, automatically=True)):
-                raise ChannelNotFound(wanted.channel)
-        return channel
+    # Making channels and closing them.
 
-    def _may_create(self, name: str, *, automatically: bool) -> bool:
-        creation = self._creation
-        return (
-            creation.automatic
-            or (creation.explicit and not automatically)
-            or self._hub.is_permanent(name)
-        )
+    def _create(self, connection: Connection, request: Request, wanted: Create) -> None:
+        def make() -> None:
+            channel = self._make(wanted)
+            connection.answer(Answer(latest=channel.head, epoch=channel.epoch))
+
+        _require_public(wanted.channel)
+        try:
+            self._open_channel(wanted.channel)
+        except ChannelNotFound:
+            self._require_creatable(connection, wanted.channel, automatically=False)
+            about_it = wanted.channel, wanted.type
+            hook = self._config.before_create
+            self._consult(connection, request, hook, about_it, make)
+        else:
+            make()
+
+    def _require_creatable(
+        self, connection: Connection, name: str, *, automatically: bool
+    ) -> None:
+        """ChannelNotFound if nobody may make it over HTTP, or not in this way; _Denied
+        if the caller may not. What is permanent is everybody's to bring back."""
+        if self._hub.is_permanent(name):
+            return
+        config = self._config
+        if not (config.autocreate or (config.allow_create and not automatically)):
+            raise ChannelNotFound(name)
+        if not connection.caller.may(Right.CREATE, name):
+            raise _Denied
+
+    def _close(self, connection: Connection, request: Request, wanted: Close) -> None:
+        def close() -> None:
+            try:
+                self._hub.close(wanted.channel)
+            except ChannelNotFound as error:
+                text = f"{error}, or it is closed already"
+                connection.answer(problem(400, text))
+            else:
+                connection.answer(Answer())
+
+        _require_public(wanted.channel)
+        hook = self._config.before_delete
+        self._consult(connection, request, hook, (wanted.channel, ""), close)
+
+    def _consult(
+        self,
+        connection: Connection,
+        request: Request,
+        hook: Hook | None,
+        about_it: tuple[str, str],
+        proceed: Callable[[], None],
+    ) -> None:
+        """`proceed`, if `hook` has nothing against it."""
+        if hook is None:
+            proceed()
+            return
+
+        def go_on() -> None:
+            try:
+                proceed()
+            except TrickleError as error:
+                connection.answer(_answer_for(error, request))
+
+        consult(connection, hook, describe(request, *about_it, connection.peer), go_on)
 
     # Requests that are answered at once.
 
-    def _at_once(self, wanted: Create | AskNext | EndSegment | Close) -> Answer:
-        if isinstance(wanted, AskNext):
-            return self._next(wanted)
-        if wanted.channel.startswith(RESERVED_PREFIX):
-            return _RESERVED
-        if isinstance(wanted, Create):
-            return self._create(wanted)
-        if isinstance(wanted, EndSegment):
-            return self._end_segment(wanted)
-        return self._close(wanted)
+    def _at_once(self, connection: Connection, wanted: Operation) -> Answer:
+        match wanted:
+            case AskNext(channel=name):
+                return self._next(name)
+            case ShowChannel(channel=name):
+                return show_channel(self._hub, self._hub.find(name))
+            case EndSegment():
+                return self._end_segment(wanted)
+            case Page.HEALTH:
+                return HEALTHY
+            case Page.METRICS:
+                return self._metrics(connection)
+        raise AssertionError(wanted)
 
-    def _create(self, wanted: Create) -> Answer:
-        try:
-            channel = self._open_channel(wanted.channel)
-        except ChannelNotFound:
-            if not self._may_create(wanted.channel, automatically=False):
-                raise
-            channel = self._make(wanted)
-        return Answer(latest=channel.head, epoch=channel.epoch)
-
-    def _next(self, wanted: AskNext) -> Answer:
-        channel = self._hub.find(wanted.channel)
+    def _next(self, name: str) -> Answer:
+        channel = self._hub.find(name)
         return Answer(
             latest=channel.head,
             closed=channel.closed,
@@ -158,25 +291,42 @@ class Handlers:
         )
 
     def _end_segment(self, wanted: EndSegment) -> Answer:
+        _require_public(wanted.channel)
         channel = self._open_channel(wanted.channel)
         try:
-            channel.end_segment(wanted.seq)
+            segment = channel.end_segment(wanted.seq)
         except SegmentNotFound as error:
             return problem(400, str(error))
-        return Answer(seq=wanted.seq, latest=channel.head, epoch=channel.epoch)
-
-    def _close(self, wanted: Close) -> Answer:
-        try:
-            self._hub.close(wanted.channel)
-        except ChannelNotFound as error:
-            return problem(400, f"{error}, or it is closed already")
-        return Answer()
+        return about(channel, segment)._replace(type="")
 
     def _open_channel(self, name: str) -> Channel:
         channel = self._hub.find(name)
         if channel.closed:
             raise ChannelNotFound(name)
         return channel
+
+
+def _answer_for(error: TrickleError, request: Request) -> Answer:
+    """The outcomes that several requests have in common."""
+    match error:
+        case ChannelNotFound():
+            return not_found(error.channel)
+        case LimitReached():
+            return full(error)
+        case _Denied():
+            return refusal(request)
+        case _Reserved():
+            return _RESERVED
+    raise error
+
+
+class _Reserved(TrickleError):
+    """The channel is one of the server's own."""
+
+
+def _require_public(name: str) -> None:
+    if name.startswith(RESERVED_PREFIX):
+        raise _Reserved
 
 
 _RESERVED = problem(403, f"names that begin with '{RESERVED_PREFIX}' are the server's")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import trio
+
 from trickle_cli.errors import LimitReached, SegmentConflict
+from trickle_cli.protocol.names import FIRST_BYTE
 from trickle_cli.protocol.requests import Publish
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.relay import Channel, Publication, Verdict
@@ -21,19 +24,24 @@ class Intake(Publication):
     """The exchange of one POST on `connection`.
 
     If `channel` is closed, `replace` makes it anew: that happens at the first
-    body byte, and not at all for an empty body.
+    body byte, and not at all for an empty body. `patience` is in seconds: so long it
+    may be without a first byte while nothing flows on the channel.
     """
 
-    __slots__ = ("_connection", "_replace", "_wanted")
+    __slots__ = ("_connection", "_opened", "_patience", "_replace", "_wanted")
 
     def __init__(
         self,
         connection: Connection,
         wanted: Publish,
         replace: Callable[[Publish], Channel],
+        *,
+        patience: float,
     ) -> None:
         super().__init__()
         self._connection = connection
+        self._patience = patience
+        self._opened: float | None = trio.current_time()  # None: it has begun
         self._wanted = wanted
         self._replace = replace
 
@@ -44,19 +52,27 @@ class Intake(Publication):
         self._connection.exchange = self
 
     def take(self, chunks: list[bytes], *, end: bool) -> None:
+        self._opened = None
         try:
             if self.channel is None and not self._start_over(empty=not chunks):
                 return
             rest = self.write(chunks, end=end)
         except SegmentConflict as conflict:
             answer = problem(409, str(conflict))
-            self._answer(answer._replace(seq=conflict.seq, latest=conflict.latest))
+            assert self.segment is not None
+            self._answer(
+                answer._replace(
+                    seq=conflict.seq, latest=conflict.latest, size=self.segment.size
+                )
+            )
             return
         if rest:
             self._connection.run_errand(lambda: push_on(rest))
         if end and self.verdict is None:
+            segment = self.segment
             assert self.channel is not None
-            self._connection.published(self.channel.epoch, self.seq)
+            assert segment is not None
+            self._connection.published(self.channel.epoch, segment.seq, segment.size)
 
     def _start_over(self, *, empty: bool) -> bool:
         """Replace the closed channel. False if that came to nothing."""
@@ -94,10 +110,33 @@ class Intake(Publication):
                 answer = problem(409, text)._replace(latest=latest)
             case _:
                 answer = Answer()
-        self._answer(answer._replace(seq=seq, epoch=epoch), close=True)
+        size = 0 if self.segment is None else self.segment.size
+        self._answer(answer._replace(seq=seq, epoch=epoch, size=size), close=True)
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> int:
         self.abandon()
+        return 0
+
+    def check(self, now: float) -> None:
+        """Whoever has opened a POST ahead of its time is to come again after a while:
+        that shows that it is still there."""
+        if self._opened is None:
+            return
+        flowing = self.channel.written if self.channel is not None else 0.0
+        if now - max(self._opened, flowing) > self._patience:
+            self._connection.run_errand(self._time_out)
+
+    async def _time_out(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._connection.exchange is not self or self._opened is None:
+            return
+        answer = problem(408, f"no byte has come for {self._patience:g} s")
+        answer = answer._replace(timeout=FIRST_BYTE, seq=max(self._wanted.seq, 0))
+        if self.channel is not None:
+            answer = answer._replace(
+                seq=self.seq, latest=self.channel.head, epoch=self.channel.epoch, size=0
+            )
+        self._answer(answer, close=True)
 
     def waiting_for(self) -> object:
         return None  # a live publisher may pause; the idle sweep looks after it

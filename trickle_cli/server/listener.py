@@ -99,15 +99,16 @@ def _reason(host: str, port: int, error: OSError) -> str:
 
 
 async def accept_from(
-    listener: socket.socket, serve: Callable[[socket.socket], None]
+    listener: socket.socket, serve: Callable[[socket.socket, str], None]
 ) -> None:
-    """Accept until cancelled, and hand each connection to `serve`."""
+    """Accept until cancelled, and hand each connection to `serve`, with the address of
+    its peer, "" where it has none."""
     complained = -math.inf
     while True:
         await trio.lowlevel.wait_readable(listener)
         for _ in range(_BATCH):
             try:
-                sock, _address = listener.accept()
+                sock, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -119,4 +120,4 @@ async def accept_from(
                     break
                 continue  # the peer gave up before we came to it
             sock.setblocking(False)
-            serve(sock)
+            serve(sock, address[0] if isinstance(address, tuple) else "")

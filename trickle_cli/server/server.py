@@ -1,62 +1,55 @@
-"""The server: configuration, listeners, and an orderly end."""
+"""The server: listeners, connections, and an orderly end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from socket import socket
+from typing import Final
 
 import trio
 
-from trickle_cli.errors import BadAddress
-from trickle_cli.relay import Hub, Limits
-from trickle_cli.server.connection import Connection, Patience
-from trickle_cli.server.handlers import Creation, Handlers
+from trickle_cli.access import Access
+from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.responses import Answer
+from trickle_cli.relay import Hub
+from trickle_cli.server.addresses import Addresses, Visitor
+from trickle_cli.server.config import ServerConfig
+from trickle_cli.server.connection import Connection
+from trickle_cli.server.gate import Gate
+from trickle_cli.server.handlers import Handlers
+from trickle_cli.server.ledger import Ledger
 from trickle_cli.server.listener import accept_from
+from trickle_cli.server.metrics import show_metrics
+from trickle_cli.server.pages import snapshot
 from trickle_cli.server.poller import AVAILABLE, Poller
 from trickle_cli.server.transport import SocketTransport, StreamTransport, Transport
-from trickle_cli.statistics import ChannelStatistics, ServerStatistics
+from trickle_cli.statistics import ServerStatistics
 
 #: Seconds between looks at connections whose peers may be too slow.
-_WATCH_INTERVAL = 1.0
+_WATCH_INTERVAL: Final = 0.5
 #: Seconds between looks, during a shutdown, at whether readers are done.
-_DRAIN_INTERVAL = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerConfig:
-    """What a server does. Over HTTP it makes no channel unless it is told to.
-
-    `base_path` the prefix of all paths · `autocreate` a first POST of a segment
-    makes its channel · `allow_create` a POST to the channel makes it ·
-    `changefeed` publish `_changes` · `idle_timeout` seconds without a byte after
-    which a channel is closed, looked at every `sweep_interval` seconds ·
-    `drain` seconds that readers get at shutdown to take what there is.
-    """
-
-    base_path: str = "/"
-    autocreate: bool = False
-    allow_create: bool = False
-    changefeed: bool = False
-    idle_timeout: float = 300
-    sweep_interval: float = 60
-    drain: float = 5
-    limits: Limits = field(default_factory=Limits)
-    patience: Patience = field(default_factory=Patience)
-
-    def __post_init__(self) -> None:
-        if not (self.base_path.startswith("/") and self.base_path.isascii()):
-            raise BadAddress(f"base path {self.base_path!r} does not begin with '/'")
+_DRAIN_INTERVAL: Final = 0.05
+#: Connections beyond the limit that are told so; others are just closed.
+_MAX_REFUSED: Final = 64
+#: Seconds in which those are to ask something, to be told.
+_REFUSED_PATIENCE: Final = 2
 
 
 class Server:
     """Serves the channels of `hub` over HTTP.
 
     `run` it in a nursery of yours; `stop` ends it in order, cancelling it ends
-    it at once.
+    it at once. `tls`, if it is set, is what new connections are encrypted with; it may
+    be exchanged while the server runs.
     """
 
-    def __init__(self, config: ServerConfig | None = None) -> None:
+    def __init__(
+        self, config: ServerConfig | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.tls = tls
         self.config = config = config or ServerConfig()
         self.hub = Hub(
             changefeed=config.changefeed,
@@ -66,18 +59,32 @@ class Server:
         )
         base = config.base_path
         self.base_path = base if base.endswith("/") else base + "/"
+        self.ledger = Ledger(config.access_log)
+        self._gate = Gate(config.access, config.cors)
         self._handlers = Handlers(
             self.hub,
+            self._gate,
+            config,
             base_path=self.base_path,
-            creation=Creation(
-                automatic=config.autocreate, explicit=config.allow_create
-            ),
+            metrics=self._show_metrics,
         )
+        self._addresses = Addresses(config.peers)
         self._connections: set[Connection] = set()
+        self._refused = 0
         self._poller: Poller | None = None
         self._stopping = trio.Event()
         self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
+
+    @property
+    def access(self) -> Access | None:
+        """Who may do what. May be set while the server runs: from the next request
+        on, the new one counts."""
+        return self._gate.access
+
+    @access.setter
+    def access(self, access: Access | None) -> None:
+        self._gate.access = access
 
     async def run(
         self,
@@ -126,21 +133,13 @@ class Server:
         """A snapshot, for showing."""
         return ServerStatistics(
             connections=len(self._connections),
-            channels=tuple(
-                ChannelStatistics(
-                    name=channel.name,
-                    type=channel.type,
-                    epoch=channel.epoch,
-                    head=channel.head,
-                    segments=len(channel),
-                    size=channel.size,
-                    total=channel.total,
-                    readers=channel.readers,
-                    publishers=channel.publishers,
-                    closed=channel.closed,
-                )
-                for channel in self.hub.all()
-            ),
+            memory=self.hub.memory.used,
+            channels=tuple(snapshot(self.hub, self.hub.all())),
+        )
+
+    def _show_metrics(self, connection: Connection) -> Answer:
+        return show_metrics(
+            self.hub, self.ledger, len(self._connections), connection.caller
         )
 
     async def _drain(self) -> None:
@@ -152,32 +151,90 @@ class Server:
                 calm = 0 if busy else calm + 1
                 await trio.sleep(_DRAIN_INTERVAL)
 
-    async def serve_stream(self, stream: trio.abc.Stream) -> None:
-        """Serve one connection on `stream`, which is closed when this returns.
-        `run` must be running."""
+    # Connections.
+
+    async def serve_stream(self, stream: trio.abc.Stream, host: str = "") -> None:
+        """Serve one connection on `stream`, which is closed when this returns. `host`
+        is the address at its other end, if it has one. `run` must be running."""
+        visitor = self._addresses.enter(host)
         transport = StreamTransport(stream)
-        await transport.run(self._connect(transport))
+        await transport.run(self._connect(transport, visitor))
 
-    def _serve_socket(self, sock: socket) -> None:
-        if self._poller is not None:
-            transport = SocketTransport(sock, self._poller)
-            transport.open(self._connect(transport))
-        else:
-            assert self._nursery is not None
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            self._nursery.start_soon(self.serve_stream, stream)
-
-    def _connect(self, transport: Transport) -> Connection:
+    def _serve_socket(self, sock: socket, host: str) -> None:
+        """Serve what has been accepted from `host`."""
+        visitor = self._addresses.enter(host)
+        if self._refused >= _MAX_REFUSED and self._addresses.refusal(visitor):
+            self._addresses.leave(visitor)
+            sock.close()
+            return
         assert self._nursery is not None
+        if self.tls is None and self._poller is not None:
+            transport = SocketTransport(sock, self._poller)
+            transport.open(self._connect(transport, visitor))
+        else:
+            self._nursery.start_soon(self._serve_in_task, sock, visitor, self.tls)
+
+    async def _serve_in_task(
+        self, sock: socket, visitor: Visitor, tls: ssl.SSLContext | None
+    ) -> None:
+        stream: trio.abc.Stream
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        if tls is not None:
+            secure = trio.SSLStream(
+                stream, tls, server_side=True, https_compatible=True
+            )
+            try:
+                with trio.fail_after(self.config.patience.head):
+                    await secure.do_handshake()
+            except (trio.TooSlowError, trio.BrokenResourceError):
+                self._addresses.leave(visitor)
+                await trio.aclose_forcefully(secure)
+                return
+            stream = secure
+        transport = StreamTransport(stream)
+        await transport.run(self._connect(transport, visitor))
+
+    def _connect(self, transport: Transport, visitor: Visitor) -> Connection:
+        """A connection that serves `visitor`, or, if there are too many, says so."""
+        assert self._nursery is not None
+        refusal = self._addresses.refusal(visitor)
+        patience = self.config.patience
+        begin: Callable[[Connection, Request], None] = self._handlers.begin
+        if refusal is not None:
+            self._refused += 1
+            begin = partial(_refuse, refusal)
+            patience = replace(patience, head=_REFUSED_PATIENCE, idle=_REFUSED_PATIENCE)
+        elif visitor.is_proxied:
+            begin = partial(self._begin_for_client, visitor)
+
+        def leave(connection: Connection) -> None:
+            self._connections.discard(connection)
+            self._addresses.leave(visitor)
+            self._refused -= refusal is not None
+
         connection = Connection(
             transport,
-            begin=self._handlers.begin,
-            on_close=self._connections.discard,
+            begin=begin,
+            on_close=leave,
             nursery=self._nursery,
-            patience=self.config.patience,
+            patience=patience,
+            limits=self.config.head,
+            ledger=self.ledger,
+            peer=visitor.name,
         )
         self._connections.add(connection)
         return connection
+
+    def _begin_for_client(
+        self, visitor: Visitor, connection: Connection, request: Request
+    ) -> None:
+        """A request that a proxy passes on, for somebody else each time."""
+        refusal = self._addresses.attribute(visitor, request)
+        connection.peer = visitor.name
+        if refusal is not None:
+            connection.answer(refusal)
+        else:
+            self._handlers.begin(connection, request)
 
     async def _watch(self) -> None:
         while True:
@@ -185,3 +242,7 @@ class Server:
             now = trio.current_time()
             for connection in list(self._connections):
                 connection.check(now)
+
+
+def _refuse(refusal: Answer, connection: Connection, _request: Request) -> None:
+    connection.answer(refusal, close=True)

@@ -27,6 +27,8 @@ from trickle_cli.server.poller import Poller
 RECEIVE_SIZE: Final = 256 * 1024
 #: Linux takes at most 1024 buffers in one sendmsg (IOV_MAX).
 MAX_BUFFERS: Final = 1024
+#: Seconds that a stream may take to end in order.
+_GOODBYE: Final = 1
 
 # All sockets of a process read into this: what is received is used up before
 # anything else can be read.
@@ -49,10 +51,6 @@ class Receiver(Protocol):
 
 class Transport(Protocol):
     """The wire of one connection."""
-
-    @property
-    def peer(self) -> str:
-        """The peer's address, for a person."""
 
     def send_nowait(self, data: bytes) -> int:
         """Send what can be sent at once; how many bytes that was. Errors count as
@@ -92,14 +90,6 @@ class SocketTransport:
         """Begin to hand what is received to `receiver`."""
         self._receiver = receiver
         self._poller.add(self._sock, self._ready)
-
-    @property
-    def peer(self) -> str:
-        try:
-            address = self._sock.getpeername()
-        except OSError:
-            return "a peer that has gone"
-        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local"
 
     def _ready(self) -> None:
         assert self._receiver is not None
@@ -163,12 +153,12 @@ class SocketTransport:
 class StreamTransport:
     """Any `trio.abc.Stream`, which it owns. It works while `run` runs."""
 
-    def __init__(self, stream: trio.abc.Stream, peer: str = "a stream") -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._peer = peer
         self._scope = trio.CancelScope()
         self._paused = False
         self._closed = False
+        self._fails = False
         self._resumed = trio.lowlevel.ParkingLot()
 
     async def run(self, receiver: Receiver) -> None:
@@ -184,11 +174,10 @@ class StreamTransport:
         finally:
             if not self._closed:
                 receiver.hung_up()
-            await trio.aclose_forcefully(self._stream)
-
-    @property
-    def peer(self) -> str:
-        return self._peer
+            # TLS says goodbye, so that its peer can tell an end from a cut.
+            patience = 0 if self._fails else _GOODBYE
+            with trio.move_on_after(patience, shield=True):
+                await self._stream.aclose()
 
     def send_nowait(self, data: bytes) -> int:  # noqa: ARG002
         return 0
@@ -214,6 +203,7 @@ class StreamTransport:
     def shut_down_sending(self) -> None:
         pass  # streams at large cannot; closing must do
 
-    def close(self, *, fail: bool = False) -> None:  # noqa: ARG002
+    def close(self, *, fail: bool = False) -> None:
         self._closed = True
+        self._fails = fail
         self._scope.cancel()

@@ -1,0 +1,24 @@
+"""Who may do what: rights on channels, and the tokens that carry them.
+
+`rights` what can be granted · `tokens` a file of tokens · `signed` tokens that carry
+their rights in themselves (JWT). `Access` joins them: it knows a caller by what a
+request says, and nothing else about requests.
+"""
+
+from trickle_cli.access.access import Access
+from trickle_cli.access.rights import EVERYTHING, Caller, Grant, Right
+from trickle_cli.access.signed import SigningKey
+from trickle_cli.access.tokens import BadTokens, TokenFile, digest_of, new_token
+
+__all__ = [
+    "EVERYTHING",
+    "Access",
+    "BadTokens",
+    "Caller",
+    "Grant",
+    "Right",
+    "SigningKey",
+    "TokenFile",
+    "digest_of",
+    "new_token",
+]

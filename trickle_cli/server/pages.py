@@ -1,0 +1,100 @@
+"""The server's own pages: its channels, one of them, its health."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Final
+
+import trio
+
+from trickle_cli import __version__
+from trickle_cli.access import Caller
+from trickle_cli.protocol.responses import Answer
+from trickle_cli.relay import Channel, Hub
+from trickle_cli.server.changes import is_visible
+from trickle_cli.server.connection import Connection
+from trickle_cli.statistics import ChannelStatistics
+
+_JSON: Final = "application/json"
+#: Channels told of before other tasks get a turn.
+_BATCH: Final = 256
+
+HEALTHY: Final = Answer(type=_JSON, body=b'{"status":"ok"}\n')
+
+
+def snapshot(hub: Hub, channels: Iterable[Channel]) -> list[ChannelStatistics]:
+    """What there is to say of `channels` of `hub`."""
+    now = hub.now()
+    offset = time.time() - now
+    return [
+        ChannelStatistics(
+            name=channel.name,
+            type=channel.type,
+            epoch=channel.epoch,
+            head=channel.head,
+            oldest=channel.oldest if len(channel) else None,
+            segments=len(channel),
+            bytes=channel.size,
+            total_bytes=channel.total,
+            readers=channel.readers,
+            publishers=channel.publishers,
+            rate=round(channel.rate(now), 1),
+            created=_utc(channel.created + offset),
+            written=_utc(channel.written + offset) if channel.has_content else None,
+            closed=channel.closed,
+            lossless=False,
+        )
+        for channel in channels
+    ]
+
+
+def _utc(seconds: float) -> str:
+    """RFC 3339."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def show_channel(hub: Hub, channel: Channel) -> Answer:
+    """The page of one channel."""
+    (statistics,) = snapshot(hub, [channel])
+    answer = Answer(latest=channel.head, epoch=channel.epoch, closed=channel.closed)
+    return answer._replace(type=_JSON, body=_encode(asdict(statistics)))
+
+
+def visible_channels(hub: Hub, caller: Caller) -> list[Channel]:
+    """The channels that `caller` may know of, by name."""
+    visible = [c for c in hub.all() if is_visible(c.name, caller)]
+    return sorted(visible, key=lambda channel: channel.name)
+
+
+def list_channels(connection: Connection, hub: Hub) -> None:
+    """Answer with the page of all channels."""
+
+    async def tell() -> None:
+        told = []
+        channels = visible_channels(hub, connection.caller)
+        for start in range(0, len(channels), _BATCH):
+            await trio.lowlevel.checkpoint()
+            batch = snapshot(hub, channels[start : start + _BATCH])
+            told += [json.dumps(asdict(entry), ensure_ascii=False) for entry in batch]
+        await trio.lowlevel.checkpoint()
+        body = (
+            f'{{"server": "trickle/{__version__}", "channels": [{", ".join(told)}]}}\n'
+        )
+        answer_late(connection, Answer(type=_JSON, body=body.encode()))
+
+    connection.run_errand(tell)
+
+
+def answer_late(connection: Connection, answer: Answer) -> None:
+    """`answer`, from an errand: the peer may have gone in the meantime."""
+    if not connection.is_closed:
+        connection.answer(answer)
+
+
+def _encode(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
