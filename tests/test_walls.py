@@ -148,7 +148,7 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
             del graph[name]
 
 
-def test_only_the_two_boundaries_catch_everything() -> None:
+def test_only_the_three_boundaries_catch_everything() -> None:
     found = set()
     for _, path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -156,4 +156,8 @@ def test_only_the_two_boundaries_catch_everything() -> None:
                 caught = ast.unparse(node.type) if node.type else "everything"
                 if caught in {"Exception", "everything"}:
                     found.add(path.relative_to(PACKAGE).as_posix())
-    assert found == {"server/connection.py", "commands/running.py"}
+    assert found == {
+        "commands/running.py",
+        "server/connection.py",
+        "server/consultation.py",  # what a hook raises is its owner's
+    }

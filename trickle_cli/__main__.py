@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trickle_cli import __version__
-from trickle_cli.commands import pub, serve, sub, watch
+from trickle_cli.commands import pub, serve, sub, token, watch
 from trickle_cli.commands.running import ExitCode
 from trickle_cli.commands.running import main as run_main
 
@@ -59,6 +59,13 @@ app.command(epilog=serve.EPILOG, short_help="Run a server.")(serve.serve)
 app.command(epilog=pub.EPILOG, short_help="Publish standard input.")(pub.pub)
 app.command(epilog=sub.EPILOG, short_help="Receive a channel.")(sub.sub)
 app.command(epilog=watch.EPILOG, short_help="See what happens.")(watch.watch)
+app.add_typer(
+    token.token,
+    name="token",
+    epilog=token.EPILOG,
+    help="Make tokens, and see what they are worth.",
+    short_help="Make tokens.",
+)
 
 
 def main() -> None:

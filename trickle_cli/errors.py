@@ -2,6 +2,7 @@
 
     TrickleError
     ├── BadAddress             not a channel's name, or not a URL (also a ValueError)
+    ├── BadConfiguration       a file or a setting of no use (also a ValueError)
     ├── ProtocolViolation      the peer sent what is not HTTP/1.1 or not Trickle
     ├── ConnectionFailed       the peer cannot be reached, or the connection broke
     ├── UnexpectedStatus       an answer that the contract does not foresee
@@ -11,6 +12,7 @@
     ├── ChannelVanished        the server has forgotten a channel we were reading
     ├── NotAllowed             the server does not let us (401, 403)
     ├── SegmentTooLarge        more bytes than one segment may hold (413)
+    ├── FirstByteTimeout       the first byte of a segment came too late (408)
     ├── LimitReached           a table of the server is full (429, 503)
     └── SegmentConflict        a write to a segment that is over (409)
 
@@ -27,6 +29,11 @@ class TrickleError(Exception):
 
 class BadAddress(TrickleError, ValueError):
     """A channel name or URL that cannot be used; raised before anything is sent."""
+
+
+class BadConfiguration(TrickleError, ValueError):
+    """A setting, or a file of tokens, keys or certificates, that cannot be used. The
+    message says which and why, and never what is secret in it."""
 
 
 class ProtocolViolation(TrickleError):
@@ -108,6 +115,16 @@ class SegmentTooLarge(TrickleError):
         super().__init__(f"segment {seq} is larger than the server allows{size}")
         self.seq = seq
         self.limit = limit
+
+
+class FirstByteTimeout(TrickleError):
+    """The server waited for the first byte of segment `seq` until it had enough, and
+    what was sent then crossed its answer. Publish it again."""
+
+    def __init__(self, seq: int, *, where: str = "") -> None:
+        place = where or "the server"
+        super().__init__(f"{place} waited too long for the first byte of segment {seq}")
+        self.seq = seq
 
 
 class LimitReached(TrickleError):

@@ -11,7 +11,7 @@ import trio
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import ScriptedServer, scripted
-from trickle_cli.client import Control, Endpoint, Head, control
+from trickle_cli.client import ClientConfig, Control, Endpoint, Head, control
 from trickle_cli.errors import (
     ChannelNotFound,
     ConnectionFailed,
@@ -140,7 +140,7 @@ async def test_all_requests_go_over_one_connection_which_is_closed_at_the_end() 
         assert server.accepted == 1
 
 
-async def test_a_proxy_of_the_environment_is_not_used(
+async def test_a_proxy_of_the_environment_is_not_used_unless_it_is_trusted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
@@ -150,8 +150,13 @@ async def test_a_proxy_of_the_environment_is_not_used(
         peer, _ = await server.asked("GET /cam/next")
         await peer.send(say.answer(body=b"0"))
 
-    async with scripted(script) as server, Control(server.endpoint()) as asking:
-        assert (await asking.next()).seq == 0
+    config = ClientConfig(trust_env=False)
+    async with scripted(script) as server:
+        async with Control(server.endpoint(), config) as asking:
+            assert (await asking.next()).seq == 0
+        async with Control(server.endpoint()) as asking:
+            with pytest.raises(ConnectionFailed, match="refused"):
+                await asking.next()
 
 
 async def test_a_server_that_does_not_answer_in_time_is_out_of_reach(

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Peer, ScriptedServer, admit, let_close, scripted
-from trickle_cli.client import Endpoint, Publisher, publisher
+from trickle_cli.client import ClientConfig, Endpoint, Publisher, publisher
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.errors import ConnectionFailed
 from trickle_cli.server import ServerConfig
@@ -216,12 +216,12 @@ async def test_while_no_connection_can_be_had_ahead_of_time_the_segment_goes_on(
     attempts = 0
     is_waiting = trio.Event()
 
-    async def failing(endpoint: Endpoint) -> Connection:
+    async def failing(endpoint: Endpoint, config: ClientConfig) -> Connection:
         nonlocal attempts
         attempts += 1
         if attempts in {2, 3}:
             raise ConnectionFailed("not now")
-        return await connect(endpoint)
+        return await connect(endpoint, config)
 
     monkeypatch.setattr(publisher, "connect", failing)
     monkeypatch.setattr(publisher, "_PRECONNECT_RETRY", 0.001)

@@ -233,11 +233,25 @@ async def test_a_server_that_does_not_let_us_is_told_on_entering(status: int) ->
     async def script(server: ScriptedServer) -> None:
         peer, _ = await server.asked("POST /cam")
         await peer.send(say.answer(status, body=b"not you"))
+        await peer.asked("GET /cam/next")
+        await peer.send(say.NOT_FOUND)
 
     async with scripted(script) as server:
         with pytest.raises(NotAllowed, match="not you"):
             async with Publisher(server.endpoint()):
                 pytest.fail("it was entered")
+
+
+async def test_who_may_not_make_a_channel_may_publish_to_one_that_is_there() -> None:
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 3, create=403)
+        peer, _ = await server.asked("POST /cam/3")
+        await peer.expect(say.chunk(b"x") + say.END)
+        await peer.send(say.answer(200, "Lp-Trickle-Seq: 3"))
+
+    async with scripted(script) as server, Publisher(server.endpoint()) as publishing:
+        assert await publishing.write(b"x") == 3
+        await publishing.flush()
 
 
 # What comes out of the block, and what is left.

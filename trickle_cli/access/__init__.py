@@ -7,13 +7,13 @@ request says, and nothing else about requests.
 
 from trickle_cli.access.access import Access
 from trickle_cli.access.rights import EVERYTHING, Caller, Grant, Right
-from trickle_cli.access.signed import SigningKey
-from trickle_cli.access.tokens import BadTokens, TokenFile, digest_of, new_token
+from trickle_cli.access.signed import BadToken, SigningKey
+from trickle_cli.access.tokens import TokenFile, digest_of, new_token, parse_right
 
 __all__ = [
     "EVERYTHING",
     "Access",
-    "BadTokens",
+    "BadToken",
     "Caller",
     "Grant",
     "Right",
@@ -21,4 +21,5 @@ __all__ = [
     "TokenFile",
     "digest_of",
     "new_token",
+    "parse_right",
 ]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from trickle_cli.access.rights import Caller, Grant
-from trickle_cli.access.tokens import BadTokens, parse_grants
+from trickle_cli.access.tokens import parse_grants
+from trickle_cli.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
@@ -39,7 +40,7 @@ _ALGORITHMS: Final = {
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z ]*)-----")
 
 
-class BadToken(BadTokens):
+class BadToken(BadConfiguration):
     """A signed token that is not worth anything; the message says why."""
 
 
@@ -55,17 +56,17 @@ class SigningKey:
         """From the file at `path`: a secret of 32 bytes or more as text, or an RSA,
         EC or Ed25519 key as PEM or JWK. A public one is enough to verify.
 
-        Raises BadTokens, OSError.
+        Raises BadConfiguration, OSError.
         """
         from joserfc.errors import JoseError
 
         try:
             key = _import(Path(path).read_bytes().strip())
             algorithms = _algorithms(key)
-        except BadTokens as error:
-            raise BadTokens(f"{path}: {error}") from None
+        except BadConfiguration as error:
+            raise BadConfiguration(f"{path}: {error}") from None
         except (JoseError, ValueError, TypeError) as error:
-            raise BadTokens(f"{path}: not a key: {error}") from None
+            raise BadConfiguration(f"{path}: not a key: {error}") from None
         return cls(key, algorithms)
 
     def sign(
@@ -81,7 +82,7 @@ class SigningKey:
         from joserfc import jwt
 
         if not self._key.is_private:
-            raise BadTokens("a public key verifies tokens, but cannot sign them")
+            raise BadConfiguration("a public key verifies tokens, but cannot sign them")
         claims: dict[str, Any] = {"iat": int(now)}
         if name:
             claims["sub"] = name
@@ -126,7 +127,7 @@ def _import(content: bytes) -> _Key:
     pem = _PEM.search(content)
     if pem is None:
         if len(content) < MIN_SECRET:
-            raise BadTokens(
+            raise BadConfiguration(
                 f"a secret has {MIN_SECRET} bytes at least:"
                 " `trickle token new` makes one"
             )
@@ -147,19 +148,19 @@ def _import(content: bytes) -> _Key:
             return ECKey.import_key(content)
         case ed25519.Ed25519PrivateKey() | ed25519.Ed25519PublicKey():
             return OKPKey.import_key(content)
-    raise BadTokens("a key of this kind is of no use here: RSA, EC or Ed25519 is")
+    raise BadConfiguration("a key of this kind is of no use: RSA, EC or Ed25519 is")
 
 
 def _algorithms(key: _Key) -> tuple[str, ...]:
     curve = str(getattr(key, "curve_name", ""))
     algorithms = _ALGORITHMS.get((key.key_type, curve))
     if algorithms is None:
-        raise BadTokens(f"a key of type {key.key_type} {curve} is of no use here")
+        raise BadConfiguration(f"a key of type {key.key_type} {curve} is of no use")
     size = getattr(key.raw_value, "key_size", _MIN_RSA_BITS)
     if key.key_type == "RSA" and size < _MIN_RSA_BITS:
-        raise BadTokens(f"an RSA key has {_MIN_RSA_BITS} bits at least, not {size}")
+        raise BadConfiguration(f"an RSA key has {_MIN_RSA_BITS} bits at least")
     if key.key_type == "oct" and len(bytes(key.raw_value)) < MIN_SECRET:  # type: ignore[arg-type]
-        raise BadTokens(f"a secret has {MIN_SECRET} bytes at least")
+        raise BadConfiguration(f"a secret has {MIN_SECRET} bytes at least")
     return algorithms
 
 
@@ -175,7 +176,7 @@ def _caller(claims: dict[str, Any], now: float) -> Caller:
         raise BadToken("its time has not come yet")
     try:
         grants = parse_grants({"grants": claims.get("grants")}, "the token")
-    except BadTokens as error:
+    except BadConfiguration as error:
         raise BadToken(str(error)) from None
     name = claims.get("sub")
     return Caller(

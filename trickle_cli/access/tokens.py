@@ -26,18 +26,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from trickle_cli.access.rights import Caller, Grant, Right
-from trickle_cli.errors import TrickleError
+from trickle_cli.errors import BadConfiguration
 
 #: Tokens of less than so many characters can be guessed.
 MIN_TOKEN: Final = 16
 _DIGEST_DIGITS: Final = 64
 _TOP: Final = frozenset({"anonymous", "tokens"})
 _RIGHTS: Final = {right.value: right for right in Right}
-
-
-class BadTokens(TrickleError, ValueError):
-    """A file of tokens, or a key, that cannot be used; the message says where and why,
-    and never what the tokens are."""
 
 
 class TokenFile:
@@ -51,17 +46,17 @@ class TokenFile:
 
     @classmethod
     def load(cls, path: str) -> TokenFile:
-        """Read the file at `path`. Raises BadTokens, OSError."""
+        """Read the file at `path`. Raises BadConfiguration, OSError."""
         try:
             content = tomllib.loads(Path(path).read_bytes().decode())
         except UnicodeDecodeError:
-            raise BadTokens(f"{path}: not a text in UTF-8") from None
+            raise BadConfiguration(f"{path}: not a text in UTF-8") from None
         except tomllib.TOMLDecodeError as error:
-            raise BadTokens(f"{path}: not TOML: {error}") from None
+            raise BadConfiguration(f"{path}: not TOML: {error}") from None
         try:
             return cls._read(content)
-        except BadTokens as error:
-            raise BadTokens(f"{path}: {error}") from None
+        except BadConfiguration as error:
+            raise BadConfiguration(f"{path}: {error}") from None
 
     @classmethod
     def _read(cls, content: dict[str, Any]) -> TokenFile:
@@ -75,7 +70,8 @@ class TokenFile:
             _only(table, _GRANTING | {"token", "sha256", "expires"}, where)
             digest = _digest(table, where)
             if digest in callers:
-                raise BadTokens(f"{where}: the same token as {callers[digest].name}")
+                other = callers[digest].name
+                raise BadConfiguration(f"{where}: the same token as tokens.{other}")
             callers[digest] = Caller(
                 name=name,
                 grants=parse_grants(table, where),
@@ -109,14 +105,14 @@ _GRANTING: Final = frozenset({"rights", "channels", "grants"})
 
 
 def parse_grants(table: dict[str, Any], where: str) -> tuple[Grant, ...]:
-    """The grants in `table`: `rights` and `channels`, or `grants`. BadTokens."""
+    """The grants in `table`: `rights` and `channels`, or `grants`. BadConfiguration."""
     if "grants" not in table:
         return (_grant(table, where),)
     if "rights" in table or "channels" in table:
-        raise BadTokens(f"{where}: either grants, or rights and channels")
+        raise BadConfiguration(f"{where}: either grants, or rights and channels")
     grants = table["grants"]
     if not isinstance(grants, list):
-        raise BadTokens(f"{where}.grants: a list of tables is wanted")
+        raise BadConfiguration(f"{where}.grants: a list of tables is wanted")
     parsed = []
     for number, entry in enumerate(grants, 1):
         place = f"{where}.grants, number {number}"
@@ -132,12 +128,13 @@ def _grant(table: dict[str, Any], where: str) -> Grant:
 
 
 def parse_right(text: str, where: str) -> Right:
-    """The right called `text`. BadTokens."""
+    """The right called `text`. BadConfiguration."""
     try:
         return _RIGHTS[text]
     except KeyError:
         known = ", ".join(_RIGHTS)
-        raise BadTokens(f"{where}: no right is called {text!r}, but {known}") from None
+        what = f"{where}: no right is called {text!r}, but {known}"
+        raise BadConfiguration(what) from None
 
 
 def _texts(table: dict[str, Any], key: str, where: str) -> list[str]:
@@ -145,13 +142,13 @@ def _texts(table: dict[str, Any], key: str, where: str) -> list[str]:
     if not isinstance(values, list) or not all(
         isinstance(value, str) and value for value in values
     ):
-        raise BadTokens(f"{where}: {key} is wanted, a list of texts")
+        raise BadConfiguration(f"{where}: {key} is wanted, a list of texts")
     return values
 
 
 def _table(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise BadTokens(f"{where}: a table is wanted")
+        raise BadConfiguration(f"{where}: a table is wanted")
     return value
 
 
@@ -159,28 +156,29 @@ def _only(table: dict[str, Any], known: frozenset[str], where: str) -> None:
     for key in table:
         if key not in known:
             names = ", ".join(sorted(known))
-            raise BadTokens(f"{where}: {key!r} means nothing here, but {names}")
+            raise BadConfiguration(f"{where}: {key!r} means nothing here, but {names}")
 
 
 def _digest(table: dict[str, Any], where: str) -> bytes:
     token, sha256 = table.get("token"), table.get("sha256")
     if (token is None) == (sha256 is None):
-        raise BadTokens(f"{where}: either token or sha256 is wanted")
+        raise BadConfiguration(f"{where}: either token or sha256 is wanted")
     if token is not None:
         if not isinstance(token, str) or len(token) < MIN_TOKEN:
-            raise BadTokens(
+            raise BadConfiguration(
                 f"{where}: a token has {MIN_TOKEN} characters at least:"
                 " `trickle token new` makes one"
             )
         if not (token.isascii() and token.isprintable() and " " not in token):
-            raise BadTokens(f"{where}: the token has characters that cannot be sent")
+            what = f"{where}: the token has characters that cannot be sent"
+            raise BadConfiguration(what)
         return digest_of(token.encode())
     if isinstance(sha256, str) and len(sha256) == _DIGEST_DIGITS:
         try:
             return bytes.fromhex(sha256)
         except ValueError:
             pass
-    raise BadTokens(f"{where}: sha256 has {_DIGEST_DIGITS} hexadecimal digits")
+    raise BadConfiguration(f"{where}: sha256 has {_DIGEST_DIGITS} hexadecimal digits")
 
 
 def _expires(value: object, where: str) -> float | None:
@@ -188,8 +186,9 @@ def _expires(value: object, where: str) -> float | None:
         return None
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise BadTokens(f"{where}: expires needs a time zone: {value.isoformat()}Z")
+            what = f"{where}: expires needs a time zone: {value.isoformat()}Z"
+            raise BadConfiguration(what)
         return value.timestamp()
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
-    raise BadTokens(f"{where}: expires is a date and time: 2027-01-01T00:00:00Z")
+    raise BadConfiguration(f"{where}: expires is a date and time: 2027-01-01T00:00:00Z")

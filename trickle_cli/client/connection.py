@@ -16,7 +16,9 @@ from typing import Final
 
 import trio
 
+from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.proxy import proxy_for, tunnel
 from trickle_cli.client.reasons import reason_of, unreachable
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
 from trickle_cli.protocol.http1 import (
@@ -116,12 +118,13 @@ class Connection:
             await trio.aclose_forcefully(self._stream)
 
 
-async def connect(endpoint: Endpoint) -> Connection:
+async def connect(endpoint: Endpoint, config: ClientConfig | None = None) -> Connection:
     """Connect to the server of `endpoint`. Raises ConnectionFailed."""
     where = endpoint.server
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
-            return Connection(await _open_stream(endpoint), where)
+            stream = await _open_stream(endpoint, config or ClientConfig())
+            return Connection(stream, where)
     except trio.TooSlowError:
         text = f"cannot reach {where}: no answer within {CONNECT_TIMEOUT} s"
         raise ConnectionFailed(text) from None
@@ -129,18 +132,43 @@ async def connect(endpoint: Endpoint) -> Connection:
         raise ConnectionFailed(unreachable(where, error)) from error
 
 
-async def _open_stream(endpoint: Endpoint) -> trio.abc.Stream:
-    stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+async def _open_stream(endpoint: Endpoint, config: ClientConfig) -> trio.abc.Stream:
+    stream: trio.abc.Stream
+    if endpoint.uds:
+        return await trio.open_unix_socket(endpoint.uds)
+    proxy = proxy_for(endpoint) if config.trust_env else None
+    if proxy is None:
+        stream = await _open_tcp(endpoint.host, endpoint.port)
+    else:
+        stream = await _open_tcp(proxy.host, proxy.port)
+        if proxy.scheme == "https":
+            stream = await _secure(stream, proxy.host, None)
+        try:
+            await tunnel(stream, proxy, endpoint)
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+    if endpoint.scheme == "http":
+        return stream
+    return await _secure(stream, endpoint.host, config.tls)
+
+
+async def _open_tcp(host: str, port: int) -> trio.SocketStream:
+    stream = await trio.open_tcp_stream(host, port)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
         if hasattr(socket, name):
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    if endpoint.scheme == "http":
-        return stream
+    return stream
+
+
+async def _secure(
+    stream: trio.abc.Stream, host: str, context: ssl.SSLContext | None
+) -> trio.abc.Stream:
     secure = trio.SSLStream(
         stream,
-        ssl.create_default_context(),
-        server_hostname=endpoint.host,
+        context or ssl.create_default_context(),
+        server_hostname=host,
         https_compatible=True,
     )
     try:

@@ -5,19 +5,23 @@ By httpx, which needs no help with those. What streams goes over `connection`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Final
 
 import httpx
 import trio
 
+from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.proxy import proxy_for
 from trickle_cli.client.reasons import unreachable
 from trickle_cli.errors import (
     ChannelNotFound,
     ConnectionFailed,
     NotAllowed,
+    SegmentNotFound,
     UnexpectedStatus,
 )
 from trickle_cli.protocol.http1 import Response
@@ -27,12 +31,16 @@ from trickle_cli.protocol.requests import (
     Close,
     Create,
     EndSegment,
+    Inspect,
     Operation,
+    Page,
+    ShowChannel,
     Subscribe,
     to_http,
 )
 from trickle_cli.protocol.responses import Answer, decode, fields_of
 from trickle_cli.protocol.sequence import MAX_SEQ, parse_seq
+from trickle_cli.statistics import ChannelStatistics
 
 #: Seconds that one of these requests may take.
 TIMEOUT: Final = 10
@@ -54,6 +62,18 @@ class Head:
     epoch: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmentInfo:
+    """What a server tells of segment `seq`: its bytes by now, and whether those are
+    all. `latest` is the head. None and "" where the server does not tell."""
+
+    seq: int
+    latest: int | None
+    size: int | None
+    is_complete: bool | None
+    epoch: str
+
+
 class Control:
     """Short requests about one channel. Use it as `async with`.
 
@@ -61,10 +81,12 @@ class Control:
     NotAllowed for 401 and 403, and UnexpectedStatus for what has no meaning here.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, config: ClientConfig | None = None) -> None:
         self._endpoint = endpoint
-        # The data plane knows no proxies, so this must not find any either.
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
+        self._config = config = config or ClientConfig()
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT, transport=_transport(endpoint, config), trust_env=False
+        )
 
     async def __aenter__(self) -> Control:
         await self._client.__aenter__()
@@ -103,6 +125,45 @@ class Control:
             raise UnexpectedStatus(200, text, what="asked for the head")
         return Head(seq=seq, closed=answer.closed, epoch=answer.epoch)
 
+    async def inspect(self, seq: int) -> SegmentInfo:
+        """What there is of segment `seq`, which may be relative. ChannelNotFound,
+        SegmentNotFound if it has not begun or is not there any more."""
+        answer, text = await self._ask(Inspect(self._endpoint.channel, seq))
+        if answer.status == SEGMENT_MISSING:
+            raise SegmentNotFound(seq, answer.latest)
+        self._require(answer, text)
+        return SegmentInfo(
+            seq=seq if answer.seq is None else answer.seq,
+            latest=answer.latest,
+            size=answer.size,
+            is_complete=answer.complete,
+            epoch=answer.epoch,
+        )
+
+    async def info(self) -> ChannelStatistics:
+        """What the server tells of the channel. ChannelNotFound."""
+        answer, text = await self._ask(ShowChannel(self._endpoint.channel))
+        self._require(answer, text)
+        return _channel(_parse(text, str(self._endpoint)), str(self._endpoint))
+
+    async def list(self) -> list[ChannelStatistics]:
+        """What the server tells of all channels that we may know of."""
+        where = self._endpoint.server
+        answer, text = await self._ask(Page.CHANNELS)
+        if answer.status == 404:
+            raise UnexpectedStatus(404, "it has no listing", what=where)
+        self._require(answer, text)
+        content = _parse(text, where)
+        channels = content.get("channels") if isinstance(content, dict) else None
+        if not isinstance(channels, list):
+            raise UnexpectedStatus(200, "no list of channels", what=where)
+        return [_channel(entry, where) for entry in channels]
+
+    async def is_healthy(self) -> bool:
+        """Whether the server says that it serves."""
+        answer, _ = await self._ask(Page.HEALTH)
+        return answer.status == 200
+
     async def end_segment(self, seq: int) -> None:
         """End a segment that will not be written further."""
         self._require(*await self._ask(EndSegment(self._endpoint.channel, seq)))
@@ -121,15 +182,18 @@ class Control:
         if status == 404:
             raise ChannelNotFound(self._endpoint.channel, where=self._endpoint.server)
         if status in {401, 403}:
-            raise NotAllowed(f"{self._endpoint.server} does not allow it: {text}")
-        raise UnexpectedStatus(status, text, what=str(self._endpoint))
+            raise NotAllowed(
+                f"{self._endpoint.server} does not allow it: {text[:_EXCERPT]}"
+            )
+        raise UnexpectedStatus(status, text[:_EXCERPT], what=str(self._endpoint))
 
     async def _ask(self, wanted: Operation) -> tuple[Answer, str]:
-        method, path, fields = to_http(wanted)
+        method, path, own_fields = to_http(wanted)
         endpoint = self._endpoint
-        url = f"{endpoint.scheme}://{endpoint.authority}{endpoint.base_path}{path}"
+        url = f"{endpoint.origin}{endpoint.base_path}{path}"
+        sent = [*own_fields, *self._config.fields]
         try:
-            response = await self._client.request(method, url, headers=fields)
+            response = await self._client.request(method, url, headers=sent)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             # The latter two: it is strict about hosts, which no resolver knows either.
             raise ConnectionFailed(unreachable(endpoint.server, error)) from error
@@ -137,4 +201,35 @@ class Control:
         head = Response(
             response.status_code, fields_of(response.headers.multi_items()), True, False
         )
-        return decode(head), response.text[:_EXCERPT].strip()
+        return decode(head), response.text.strip()
+
+
+def _transport(endpoint: Endpoint, config: ClientConfig) -> httpx.AsyncHTTPTransport:
+    tls = config.tls if config.tls is not None else True
+    if endpoint.uds:
+        return httpx.AsyncHTTPTransport(uds=endpoint.uds)
+    proxy = proxy_for(endpoint) if config.trust_env else None
+    if proxy is None:
+        return httpx.AsyncHTTPTransport(verify=tls)
+    fields = {"Proxy-Authorization": proxy.authorization.decode()}
+    return httpx.AsyncHTTPTransport(
+        verify=tls,
+        proxy=httpx.Proxy(str(proxy), headers=fields if proxy.authorization else None),
+    )
+
+
+def _parse(text: str, where: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise UnexpectedStatus(200, text[:_EXCERPT], what=where) from None
+
+
+_SHAPE: Final = [shown.name for shown in fields(ChannelStatistics)]
+
+
+def _channel(content: object, where: str) -> ChannelStatistics:
+    """The shape that pages share; what else there may be in it is passed over."""
+    if not isinstance(content, dict) or not content.keys() >= set(_SHAPE):
+        raise UnexpectedStatus(200, "no description of a channel", what=where)
+    return ChannelStatistics(**{name: content[name] for name in _SHAPE})

@@ -20,6 +20,7 @@ from typing import Final
 
 import trio
 
+from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.control import Control
 from trickle_cli.client.endpoint import Endpoint
@@ -27,6 +28,7 @@ from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
     ConnectionFailed,
+    FirstByteTimeout,
     LimitReached,
     NotAllowed,
     ProtocolViolation,
@@ -36,7 +38,7 @@ from trickle_cli.errors import (
     UnexpectedStatus,
 )
 from trickle_cli.protocol.http1 import LAST_CHUNK, chunk
-from trickle_cli.protocol.names import DEFAULT_TYPE
+from trickle_cli.protocol.names import DEFAULT_TYPE, FIRST_BYTE
 from trickle_cli.protocol.requests import Publish, encode
 from trickle_cli.protocol.responses import Answer, decode
 from trickle_cli.statistics import PublisherStatistics
@@ -80,6 +82,7 @@ class SegmentWriter:
         self.seq = seq
         self.size = 0
         self.is_open = True
+        self.has_begun = False
         self._publisher = publisher
         self._lane = lane
 
@@ -109,14 +112,20 @@ class Publisher:
 
     Whatever ends it is raised by every call from then on: ChannelClosed,
     ChannelNotFound, SegmentTooLarge, SegmentConflict (somebody else ended our
-    segment), LimitReached, NotAllowed, UnexpectedStatus, and ConnectionFailed if
-    a connection broke with a segment on it.
+    segment), LimitReached, NotAllowed, FirstByteTimeout, UnexpectedStatus, and
+    ConnectionFailed if a connection broke with a segment on it.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, type_: str = DEFAULT_TYPE, create: bool = True
+        self,
+        endpoint: Endpoint,
+        *,
+        type_: str = DEFAULT_TYPE,
+        create: bool = True,
+        config: ClientConfig | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.config = config or ClientConfig()
         self._type = type_
         self._create = create
         self._lanes = (_Lane(), _Lane())
@@ -132,15 +141,25 @@ class Publisher:
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Publisher:
-        async with Control(self.endpoint) as control:
-            if self._create:
-                await control.create(self._type)
-            # If there is none, the first POST may make it, or else tells us.
-            with suppress(ChannelNotFound):
+        async with Control(self.endpoint, self.config) as control:
+            denied = await self._make(control) if self._create else None
+            try:
                 self._first_seq = self._next_seq = (await control.next()).seq
+            except ChannelNotFound:
+                if denied is not None:
+                    raise denied from None
+                # The first POST may make it, or else tells us.
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
         self._nursery.start_soon(self._preconnect)
         return self
+
+    async def _make(self, control: Control) -> NotAllowed | None:
+        """Make the channel, if we may; what is there may be published to anyway."""
+        try:
+            await control.create(self._type)
+        except NotAllowed as denied:
+            return denied
+        return None
 
     async def __aexit__(
         self,
@@ -183,7 +202,7 @@ class Publisher:
         while lane.seq != self._next_seq or lane.is_opening:
             self._check()
             if lane.seq is None:
-                await self._open(lane)
+                await self._open(lane, self._next_seq)
             else:
                 await self._changed.park()
         self._writer = SegmentWriter(self, lane, self._next_seq)
@@ -213,7 +232,7 @@ class Publisher:
             await self.flush()
         except ChannelClosed:
             return
-        async with Control(self.endpoint) as control:
+        async with Control(self.endpoint, self.config) as control:
             with suppress(ChannelNotFound):
                 await control.close()
 
@@ -221,12 +240,14 @@ class Publisher:
 
     async def _send(self, writer: SegmentWriter, lane: _Lane, framed: bytes) -> None:
         self._check()
+        if lane.seq is None and not writer.has_begun:
+            await self._open(lane, writer.seq)  # the server has tired of waiting
         if lane.seq != writer.seq or lane.connection is None:
             await trio.lowlevel.checkpoint()  # all is gone when we are cancelled, too
             self._check()
             raise SegmentConflict(writer.seq, self._next_seq)
         framed, lane.owed = lane.owed + framed, b""
-        lane.begun = True
+        lane.begun = writer.has_begun = True
         lane.ended = not writer.is_open
         try:
             await lane.connection.send(framed)
@@ -236,18 +257,19 @@ class Publisher:
             self._fail(error)
             self._check()
 
-    async def _open(self, lane: _Lane, *, send: bool = False) -> None:
-        """Put the request for the next segment on `lane`, which is free."""
-        seq = lane.seq = self._next_seq
+    async def _open(self, lane: _Lane, seq: int, *, send: bool = False) -> None:
+        """Put the request for segment `seq` on `lane`, which is free."""
+        lane.seq = seq
         lane.is_opening = True
         wanted = Publish(
             self.endpoint.channel, seq, self._type, reset=seq == self._first_seq
         )
         host, base_path = self.endpoint.authority, self.endpoint.base_path
-        head = encode(wanted, host=host, base_path=base_path)
+        fields = self.config.fields
+        head = encode(wanted, host=host, base_path=base_path, fields=fields)
         try:
             if lane.connection is None:
-                lane.connection = await connect(self.endpoint)
+                lane.connection = await connect(self.endpoint, self.config)
                 assert self._nursery is not None
                 self._nursery.start_soon(self._watch, lane, lane.connection)
             if send:
@@ -271,7 +293,7 @@ class Publisher:
             if lane.seq is not None or self._failure is not None:
                 continue  # when it is answered, we are called again
             try:
-                await self._open(lane, send=True)
+                await self._open(lane, self._next_seq, send=True)
             except (ConnectionFailed, ProtocolViolation):
                 await trio.sleep(_PRECONNECT_RETRY)
                 self._wants_next.set()
@@ -320,6 +342,8 @@ class Publisher:
                 return NotAllowed(f"{where} does not let us publish: {text}")
             case 404:
                 return ChannelNotFound(channel, where=where, hint=_NOT_MADE)
+            case 408 if answer.timeout == FIRST_BYTE:
+                return FirstByteTimeout(seq, where=where)
             case 413:
                 return SegmentTooLarge(seq)
             case 429 | 503:

@@ -14,9 +14,14 @@ What may happen to a request, and what is done about it (`_settle`):
     470, head above        it fell out of the window: take the oldest there is
     470, another epoch     the numbering began anew: take the oldest there is
     404                    no such channel; after a success, the channel has ended
+    408, Timeout: wait     ask again at once: see below
     408, 429, 5xx          ask again, later and later
     the connection breaks  connect again, later and later, and ask for the same; if
-                           that was within a segment, skip what is known of it
+                           that was within a segment, for the rest of it
+
+A request that waits is renewed now and then (`Prefer: wait`), so that no path that has
+died in silence, and no proxy with a timeout of its own, ever hangs us. Servers that do
+not know of this are asked again on a new connection.
 
 Nothing is passed over in silence: a segment tells what was lost before it, and
 whether it is whole.
@@ -27,11 +32,12 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import trio
 
 from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff
+from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.errors import (
@@ -44,7 +50,8 @@ from trickle_cli.errors import (
     TrickleError,
     UnexpectedStatus,
 )
-from trickle_cli.protocol.names import SEGMENT_MISSING
+from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
+from trickle_cli.protocol.ranges import ByteRange, parse_content_range
 from trickle_cli.protocol.requests import Subscribe, encode
 from trickle_cli.protocol.responses import Answer, decode
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
@@ -58,7 +65,14 @@ _WAIT_CAP: Final = 1.0
 _MAX_BREAKS: Final = 5
 #: How often "it has just begun" is believed without a pause.
 _AT_ONCE: Final = 3
-
+#: Seconds after which a request that waits is renewed, by chance within these; and how
+#: much longer a server may take to say so.
+_RENEWAL: Final = (20, 25)
+_RENEWAL_GRACE: Final = 5
+#: Seconds in which a server is to answer for a segment that was on its way.
+_RESUME_TIMEOUT: Final = 30
+#: Seconds in which what has come already can be read.
+_READ_GRACE: Final = 1
 
 #: Goes on after a break, see `Subscriber._resume`.
 Resume: TypeAlias = Callable[
@@ -125,6 +139,8 @@ class SegmentReader:
         await self.connection.aclose()
         if self._breaks <= _MAX_BREAKS:
             connection = await self._resume(self, error)
+        if not self.is_open:
+            return  # there was nothing left of it
         if connection is None:
             self.incomplete = True
             self.is_open = False
@@ -144,14 +160,21 @@ class Subscriber:
         start: the first seq; relative ones are resolved by the server.
         wait: if there is no such channel, wait for it, and start at its first
             segment, unless `start` is a number of its own.
+        config: a token, TLS and the like.
 
     Cancelling a call leaves it usable; leaving the block drops the connections.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, start: int = CURRENT, wait: bool = False
+        self,
+        endpoint: Endpoint,
+        *,
+        start: int = CURRENT,
+        wait: bool = False,
+        config: ClientConfig | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.config = config or ClientConfig()
         self._seq = start
         self._expected = start if start >= 0 else None
         self._wait = wait
@@ -159,7 +182,7 @@ class Subscriber:
         self._speaks_epochs = False
         self._epoch = ""
         self._reader: SegmentReader | None = None
-        self._pending: tuple[Connection, int] | None = None
+        self._pending: _Asked | None = None
         self._idle: list[Connection] = []
         self._backoff = Backoff()
         self._at_once = 0
@@ -184,7 +207,7 @@ class Subscriber:
         """Drop the connections."""
         connections, self._idle = self._idle, []
         if self._pending is not None:
-            connections.append(self._pending[0])
+            connections.append(self._pending.connection)
             self._pending = None
         if self._reader is not None:
             connections.append(self._reader.connection)
@@ -234,13 +257,17 @@ class Subscriber:
         """
         await self._finish_reader()
         while True:
-            asked = self._seq
+            seq = self._seq
             connection: Connection | None = None
             try:
-                connection = await self._ask(asked)
-                answer = decode(await connection.response())
+                asked = await self._ask(seq)
+                connection = asked.connection
+                answer = await _answer_to(asked)
+                if answer is None:
+                    await connection.aclose()
+                    continue  # this server does not know of renewals
                 if answer.status == 200 and not answer.closed:
-                    return await self._begin(connection, answer, asked)
+                    return await self._begin(connection, answer, seq)
                 text = await connection.text()
             except (ConnectionFailed, ProtocolViolation) as error:
                 if connection is not None:
@@ -254,31 +281,39 @@ class Subscriber:
                     await connection.aclose()
                 raise
             await self._release(connection)
-            await self._settle(answer, text, asked)
+            await self._settle(answer, text, seq)
 
     # Requests and their connections.
 
-    async def _ask(self, seq: int) -> Connection:
+    async def _ask(self, seq: int) -> _Asked:
         """A connection on which `seq` has been asked for."""
         if self._pending is not None:
-            (connection, asked), self._pending = self._pending, None
-            if asked == seq:
-                return connection
-            await connection.aclose()
-        connection = self._idle.pop() if self._idle else await connect(self.endpoint)
+            asked, self._pending = self._pending, None
+            if asked.seq == seq:
+                return asked
+            await asked.connection.aclose()
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            connection = await connect(self.endpoint, self.config)
+        wait = random.randint(*_RENEWAL)  # noqa: S311
         try:
-            await connection.send(self._request(seq))
+            await connection.send(self._request(seq, wait=wait))
         except BaseException:
             await connection.aclose()
             raise
-        return connection
+        until = trio.current_time() + wait + _RENEWAL_GRACE
+        return _Asked(connection, seq, until)
 
-    def _request(self, seq: int) -> bytes:
+    def _request(
+        self, seq: int, *, wait: int | None = None, rest: ByteRange | None = None
+    ) -> bytes:
         endpoint = self.endpoint
         return encode(
-            Subscribe(endpoint.channel, seq),
+            Subscribe(endpoint.channel, seq, range=rest, wait=wait),
             host=endpoint.authority,
             base_path=endpoint.base_path,
+            fields=self.config.fields,
         )
 
     async def _release(self, connection: Connection) -> None:
@@ -315,9 +350,9 @@ class Subscriber:
         lost = range(0)
         if expected is not None and seq > expected and not restarted:
             lost = range(expected, seq)
-        pending: tuple[Connection, int] | None
+        pending: _Asked | None
         try:
-            pending = await self._ask(seq + 1), seq + 1
+            pending = await self._ask(seq + 1)
         except ConnectionFailed:
             pending = None  # it will be asked for when its turn has come
         # Nothing below waits: a call that was cancelled has not taken the segment.
@@ -365,6 +400,9 @@ class Subscriber:
             await self._settle_absent()
         elif status in {401, 403}:
             raise NotAllowed(f"{self.endpoint.server} does not allow it: {text}")
+        elif status == 408 and answer.timeout == WAIT:
+            self._met = True
+            self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
         elif status in {408, 429} or status >= 500:
             await self._retry(
                 f"{self.endpoint.server}: {text}", answer.retry_after or 0
@@ -419,19 +457,45 @@ class Subscriber:
                 return connection
 
     async def _resume_once(self, reader: SegmentReader) -> Connection | None:
-        connection = await connect(self.endpoint)
+        connection = await connect(self.endpoint, self.config)
+        rest = ByteRange(reader.size) if reader.size else None
         try:
-            await connection.send(self._request(reader.seq))
-            answer = decode(await connection.response())
+            await connection.send(self._request(reader.seq, rest=rest))
+            with trio.move_on_after(_RESUME_TIMEOUT) as waiting:
+                answer = decode(await connection.response())
+            if waiting.cancelled_caught:
+                raise _TryLater(f"{connection.where} does not answer")  # noqa: TRY301
             _require_service(answer, connection)
-            if _continues(reader, answer) and await connection.skip(reader.size):
+            if _continues(reader, answer):
+                known = reader.size
+                if answer.status == 206:
+                    known -= _first_of(answer)
+                if await connection.skip(known):
+                    reader.incomplete = reader.incomplete or answer.incomplete
+                    return connection
+            elif _has_all(reader, answer):
                 reader.incomplete = reader.incomplete or answer.incomplete
-                return connection
+                reader.is_open = False
         except BaseException:
             await connection.aclose()
             raise
         await connection.aclose()
         return None
+
+
+class _Asked(NamedTuple):
+    """A request that has been sent for `seq`, to be answered by the time `until`."""
+
+    connection: Connection
+    seq: int
+    until: float
+
+
+async def _answer_to(asked: _Asked) -> Answer | None:
+    """What the answer to `asked` begins with; None if it has not begun in time."""
+    with trio.move_on_at(max(asked.until, trio.current_time() + _READ_GRACE)):
+        return decode(await asked.connection.response())
+    return None
 
 
 class _TryLater(TrickleError):
@@ -444,10 +508,37 @@ def _require_service(answer: Answer, connection: Connection) -> None:
 
 
 def _continues(reader: SegmentReader, answer: Answer) -> bool:
-    """Whether `answer` is the same segment as `reader` has begun."""
+    """Whether `answer` is the same segment as `reader` has begun, from its beginning
+    or from a byte on that is not too late."""
+    if answer.status == 206 and not 0 <= _first_of(answer) <= reader.size:
+        return False
     return (
-        answer.status == 200
+        answer.status in {200, 206}
         and not answer.closed
         and answer.seq in {None, reader.seq}
-        and (not (answer.epoch and reader.epoch) or answer.epoch == reader.epoch)
+        and _is_same_epoch(reader, answer)
+    )
+
+
+def _is_same_epoch(reader: SegmentReader, answer: Answer) -> bool:
+    return not (answer.epoch and reader.epoch) or answer.epoch == reader.epoch
+
+
+def _first_of(answer: Answer) -> int:
+    """The byte that a part begins with; -1 if it does not say."""
+    content_range = parse_content_range(answer.range)
+    if content_range is None or content_range.first is None:
+        return -1
+    return content_range.first
+
+
+def _has_all(reader: SegmentReader, answer: Answer) -> bool:
+    """Whether `answer` says that there is nothing beyond what `reader` has got."""
+    content_range = parse_content_range(answer.range)
+    return (
+        answer.status == 416
+        and content_range is not None
+        and content_range.total == reader.size
+        and answer.seq in {None, reader.seq}
+        and _is_same_epoch(reader, answer)
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol.sequence import CURRENT, NEXT, OLDEST, parse_seq
+
+if TYPE_CHECKING:
+    from trickle_cli.server.config import Network
 
 _SIZE: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?")
 _TIME: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -56,6 +59,25 @@ def parse_server(text: str) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
+def parse_network(text: str) -> Network:
+    """A network, or a single address."""
+    from ipaddress import ip_network
+
+    try:
+        return ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{text}' is not a network: 10.0.0.0/8, 192.0.2.1, fd00::/8"
+        ) from None
+
+
+def parse_mode(text: str) -> int:
+    """The permissions of a file, in octal digits."""
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise typer.BadParameter(f"'{text}' are no permissions: 600, 660, 666")
+    return int(text, 8)
+
+
 def parse_base_path(text: str) -> str:
     """A path that clients can write in the URL of a server."""
     from trickle_cli.client.endpoint import Endpoint
@@ -91,17 +113,5 @@ ChannelArgument = Annotated[
         metavar="CHANNEL",
         help="The channel: a name, or a URL.",
         show_default=False,
-    ),
-]
-
-ServerOption = Annotated[
-    str,
-    typer.Option(
-        "--server",
-        "-s",
-        metavar="URL",
-        envvar="TRICKLE_SERVER",
-        help="The server, with its base path if it has one.",
-        parser=parse_server,
     ),
 ]

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trickle_cli.commands.options import (
-    ServerOption,
-    parse_size,
-    parse_time,
-    parse_type,
-)
+from trickle_cli.commands.connecting import Connecting, connecting
+from trickle_cli.commands.groups import takes
+from trickle_cli.commands.options import parse_size, parse_time, parse_type
 from trickle_cli.commands.running import ExitCode, naming, run
 from trickle_cli.protocol.names import DEFAULT_SERVER, DEFAULT_TYPE
 
@@ -44,7 +41,7 @@ _FINISHING = "ending the segment; interrupt again to leave at once"
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     channel: str
-    server: str
+    connect: Connecting
     file: str | None
     splitter: Splitter
     type: str
@@ -52,7 +49,9 @@ class _Job:
     is_made_up: bool
 
 
+@takes(connect=connecting)
 def pub(
+    connect: Connecting,
     channel: Annotated[
         str | None,
         typer.Argument(
@@ -67,7 +66,6 @@ def pub(
             metavar="FILE", help="What to publish instead of standard input."
         ),
     ] = None,
-    server: ServerOption = DEFAULT_SERVER,
     size: Annotated[
         int | None,
         typer.Option(
@@ -113,7 +111,7 @@ def pub(
     boundary = BOUNDARIES["newline"] if newline else None
     job = _Job(
         channel=_make_up_name() if channel is None else channel,
-        server=server,
+        connect=connect,
         file=file,
         splitter=Splitter(boundary=boundary, size=size, seconds=time),
         type=type_,
@@ -135,18 +133,18 @@ def _make_up_name() -> str:
 async def _pub(job: _Job) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Endpoint, Publisher
+    from trickle_cli.client import Publisher
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
 
-    endpoint = Endpoint.parse(job.channel, job.server)
+    endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
     async with (
         open_talk("pub") as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         _open_input(job.file, talk) as source,
     ):
         started = trio.current_time()
-        async with Publisher(endpoint, type_=job.type) as publisher:
+        async with Publisher(endpoint, type_=job.type, config=config) as publisher:
             _announce(endpoint, talk, is_made_up=job.is_made_up)
             _show(publisher, talk)
             try:
@@ -156,10 +154,25 @@ async def _pub(job: _Job) -> ExitCode:
                     with naming(job.file or "standard input"):
                         await transfer.run(source, interruption)
                     nursery.cancel_scope.cancel()
-                await (publisher.flush if job.keep_open else publisher.close)()
+                await _end(publisher, keep_open=job.keep_open)
             finally:
                 _summarize(publisher, talk, trio.current_time() - started)
     return interruption.code or ExitCode.DONE
+
+
+async def _end(publisher: Publisher, *, keep_open: bool) -> None:
+    """All is read: wait until it has arrived, and close the channel."""
+    from trickle_cli.errors import NotAllowed
+
+    await publisher.flush()
+    if not keep_open:
+        try:
+            await publisher.close()
+        except NotAllowed as error:
+            raise NotAllowed(
+                "all is published, but the channel stays open, for we may not close it:"
+                " see --keep-open"
+            ) from error
 
 
 async def _fail_early(publisher: Publisher) -> None:

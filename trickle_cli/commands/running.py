@@ -19,6 +19,7 @@ import typer
 
 from trickle_cli.errors import (
     BadAddress,
+    BadConfiguration,
     ChannelNotFound,
     ChannelVanished,
     NotAllowed,
@@ -92,7 +93,7 @@ def _code_of(error: BaseException) -> ExitCode:
     match error:
         case BrokenPipeError():
             return ExitCode.BROKEN_PIPE
-        case BadAddress():
+        case BadAddress() | BadConfiguration():
             return ExitCode.USAGE
         case ChannelNotFound():
             return ExitCode.NO_CHANNEL

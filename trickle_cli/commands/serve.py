@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import logging
+import signal
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trickle_cli.commands.options import parse_base_path, parse_time, parse_type
+from trickle_cli.commands.groups import takes
+from trickle_cli.commands.limiting import Limiting, limiting
+from trickle_cli.commands.options import (
+    parse_base_path,
+    parse_mode,
+    parse_time,
+    parse_type,
+)
 from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.commands.securing import Securing, securing
 from trickle_cli.protocol.names import DEFAULT_PORT
 
 if TYPE_CHECKING:
+    import socket
+
+    import trio
+
+    from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.display.talk import Talk
     from trickle_cli.server import Server, ServerConfig
 
@@ -27,7 +42,22 @@ _WATCH_SHARE = 0.02
 _FINISHING = "closing the channels; interrupt again to leave at once"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    config: ServerConfig
+    secure: Securing
+    host: str
+    port: int
+    uds: str | None
+    uds_mode: int
+    permanent: list[tuple[str, str]]
+    access_log: str | None
+
+
+@takes(limit=limiting, secure=securing)
 def serve(
+    limit: Limiting,
+    secure: Securing,
     host: Annotated[
         str,
         typer.Option(
@@ -44,6 +74,18 @@ def serve(
             help="The port, 0 for a free one.",
         ),
     ] = DEFAULT_PORT,
+    uds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Listen on a Unix socket there, and nowhere else."
+        ),
+    ] = None,
+    uds_mode: Annotated[
+        int,
+        typer.Option(
+            metavar="MODE", parser=parse_mode, help="Its permissions: who may connect."
+        ),
+    ] = "600",  # type: ignore[assignment] # typer parses defaults, too
     base_path: Annotated[
         str,
         typer.Option(
@@ -81,13 +123,20 @@ def serve(
             parser=parse_time,
             help="Close a channel that got no byte for so long.",
         ),
-    ] = "5m",  # type: ignore[assignment] # typer parses defaults, too
+    ] = "5m",  # type: ignore[assignment]
     sweep_interval: Annotated[
         float,
         typer.Option(
             metavar="TIME", parser=parse_time, help="How often to look for those."
         ),
     ] = "1m",  # type: ignore[assignment]
+    access_log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON for each request there; '-': standard output.",
+        ),
+    ] = None,
 ) -> None:
     """Run a server, until it is interrupted."""
     from trickle_cli.server import ServerConfig
@@ -100,8 +149,23 @@ def serve(
         changefeed=changefeed,
         idle_timeout=idle_timeout,
         sweep_interval=sweep_interval,
+        limits=limit.limits,
+        head=limit.head,
+        patience=limit.patience,
+        peers=limit.peers,
+        cors=secure.cors,
     )
-    run("serve", lambda: _serve(config, host, port, permanent))
+    job = _Job(
+        config=config,
+        secure=secure,
+        host=host,
+        port=port,
+        uds=uds,
+        uds_mode=uds_mode,
+        permanent=permanent,
+        access_log=access_log,
+    )
+    run("serve", lambda: _serve(job))
 
 
 def _parse_channel(text: str) -> tuple[str, str]:
@@ -125,38 +189,115 @@ def _parse_channel(text: str) -> tuple[str, str]:
     return name, parse_type(type_) if type_ else DEFAULT_TYPE
 
 
-async def _serve(
-    config: ServerConfig, host: str, port: int, permanent: list[tuple[str, str]]
-) -> ExitCode:
+async def _serve(job: _Job) -> ExitCode:
     import trio
 
+    from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import TalkHandler, open_talk
-    from trickle_cli.server import Server, listen
+    from trickle_cli.server import Server
+    from trickle_cli.server.systemd import notify
 
-    server = Server(config)
-    listeners = await listen(host, port)
     _raise_descriptor_limit()
-    bound = listeners[0].getsockname()
-    address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    url = f"http://{address}:{bound[1]}{server.base_path}".rstrip("/")
+    log = AccessLog(job.access_log) if job.access_log is not None else None
+    server = Server(
+        replace(
+            job.config,
+            access=job.secure.load_access(),
+            access_log=log.record if log is not None else None,
+        ),
+        tls=job.secure.load_tls(),
+    )
+    listeners = await _listen(job)
+    url = _url_of(server, listeners[0])
     async with (
         open_talk("serve") as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         trio.open_nursery() as nursery,
     ):
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
-        await nursery.start(server.run, listeners)
-        for name, type_ in permanent:
-            server.hub.create(name, type_, permanent=True)
-        talk.say(f"listening on {url}")
-        nursery.start_soon(_watch, server, url, talk)
-        with trio.CancelScope() as serving:
-            interruption.cancel = serving.cancel
-            await trio.sleep_forever()
-        await server.stop()
+        if log is not None:
+            await nursery.start(log.run, talk)
+        await nursery.start(_reload_on_hangup, server, job.secure, log, talk)
+        try:
+            await nursery.start(server.run, listeners)
+            for name, type_ in job.permanent:
+                server.hub.create(name, type_, permanent=True)
+            talk.say(f"listening on {url}")
+            notify("READY=1")
+            nursery.start_soon(_watch, server, url, talk)
+            with trio.CancelScope() as serving:
+                interruption.cancel = serving.cancel
+                await trio.sleep_forever()
+            notify("STOPPING=1")
+            await server.stop()
+        finally:
+            _remove(job)
         nursery.cancel_scope.cancel()
     return interruption.code or ExitCode.DONE
+
+
+async def _listen(job: _Job) -> list[socket.socket]:
+    """On what systemd hands over, if it does, or else where the options say."""
+    from trickle_cli.server import listen, listen_unix
+    from trickle_cli.server.systemd import inherited_sockets
+
+    if inherited := inherited_sockets():
+        return inherited
+    if job.uds is not None:
+        return [listen_unix(job.uds, job.uds_mode)]
+    return await listen(job.host, job.port)
+
+
+def _remove(job: _Job) -> None:
+    from trickle_cli.server import remove_unix
+
+    if job.uds is not None:
+        remove_unix(job.uds)
+
+
+def _url_of(server: Server, listener: socket.socket) -> str:
+    bound = listener.getsockname()
+    if isinstance(bound, str):
+        base = server.base_path.rstrip("/")
+        return f"unix:{bound}{base and f':{base}'}"
+    address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    scheme = "http" if server.tls is None else "https"
+    return f"{scheme}://{address}:{bound[1]}{server.base_path}".rstrip("/")
+
+
+async def _reload_on_hangup(
+    server: Server,
+    secure: Securing,
+    log: AccessLog | None,
+    talk: Talk,
+    *,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """SIGHUP: read tokens and certificates again; connections go on. If anything is
+    wrong with them, all stays as it is."""
+    import trio
+
+    from trickle_cli.errors import BadConfiguration
+    from trickle_cli.server.systemd import notify, notify_reloading
+
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            notify_reloading()
+            if log is not None:
+                log.reopen()
+            try:
+                access, tls = secure.load_access(), secure.load_tls()
+            except BadConfiguration as error:
+                talk.say(f"{error}; the old settings stay")
+            except OSError as error:
+                reason = error.strerror or error
+                talk.say(f"{error.filename}: {reason}; the old settings stay")
+            else:
+                server.access, server.tls = access, tls
+                talk.say("tokens and certificates are read again")
+            notify("READY=1")
 
 
 def _raise_descriptor_limit() -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trickle_cli.commands.options import ChannelArgument, ServerOption, parse_start
+from trickle_cli.commands.connecting import Connecting, connecting
+from trickle_cli.commands.groups import takes
+from trickle_cli.commands.options import ChannelArgument, parse_start
 from trickle_cli.commands.running import ExitCode, naming, run
-from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,15 +27,16 @@ Example, the picture of a camera from now on:
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     channel: str
-    server: str
+    connect: Connecting
     start: int
     output: str | None
     wait: bool
 
 
+@takes(connect=connecting)
 def sub(
     channel: ChannelArgument,
-    server: ServerOption = DEFAULT_SERVER,
+    connect: Connecting,
     start: Annotated[
         int,
         typer.Option(
@@ -65,7 +67,7 @@ def sub(
     """
     job = _Job(
         channel=channel,
-        server=server,
+        connect=connect,
         start=start,
         output=output,
         wait=not no_wait,
@@ -76,17 +78,19 @@ def sub(
 async def _sub(job: _Job) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Endpoint, Subscriber
+    from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
     from trickle_cli.outputs import open_output
 
-    endpoint = Endpoint.parse(job.channel, job.server)
+    endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
     async with (
         open_talk("sub", stdout=job.output in {None, "-"}) as talk,
         interruptible() as interruption,
         open_output(job.output) as output,
-        Subscriber(endpoint, start=job.start, wait=job.wait) as subscriber,
+        Subscriber(
+            endpoint, start=job.start, wait=job.wait, config=config
+        ) as subscriber,
         trio.open_nursery() as nursery,
     ):
         interruption.cancel = nursery.cancel_scope.cancel

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trickle_cli.commands.options import ServerOption
+from trickle_cli.commands.connecting import Connecting, connecting
+from trickle_cli.commands.groups import takes
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.sub import notice_reader, notice_waiting, tell_gap
 from trickle_cli.display import formats
 from trickle_cli.errors import ChannelNotFound
-from trickle_cli.protocol.names import CHANGEFEED, DEFAULT_SERVER
+from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
 
 if TYPE_CHECKING:
@@ -27,36 +28,40 @@ Example, what comes and goes on a server:
 _NO_FEED = "the server runs with --no-changefeed, or has another base path"
 
 
+@takes(connect=connecting)
 def watch(
+    connect: Connecting,
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="The channel: a name, or a URL.")
     ] = CHANGEFEED,
-    server: ServerOption = DEFAULT_SERVER,
 ) -> None:
     """Watch a channel: a line on standard output for each of its segments.
 
     On _changes, a line for each channel that exists, then one for each that is added
     or removed.
     """
-    run("watch", lambda: _watch(channel, server))
+    run("watch", lambda: _watch(channel, connect))
 
 
-async def _watch(channel: str, server: str) -> ExitCode:
+async def _watch(channel: str, connect: Connecting) -> ExitCode:
     import trio
 
-    from trickle_cli.client import Endpoint, Subscriber
+    from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import open_talk
     from trickle_cli.outputs import open_stdout
 
-    endpoint = Endpoint.parse(channel, server)
+    endpoint, config = connect.endpoint(channel), connect.config()
     is_feed = endpoint.channel == CHANGEFEED
     async with (
         open_talk("watch", stdout=True) as talk,
         interruptible() as interruption,
         open_stdout() as output,
         Subscriber(
-            endpoint, start=OLDEST if is_feed else CURRENT, wait=not is_feed
+            endpoint,
+            start=OLDEST if is_feed else CURRENT,
+            wait=not is_feed,
+            config=config,
         ) as subscriber,
         trio.open_nursery() as nursery,
     ):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from trickle_cli.outputs.file import open_file
+from trickle_cli.outputs.log import open_log
 from trickle_cli.outputs.stdout import open_stdout
 
 
@@ -33,4 +34,4 @@ async def open_output(name: str | None) -> AsyncIterator[Output]:
         yield output
 
 
-__all__ = ["Output", "open_file", "open_output", "open_stdout"]
+__all__ = ["Output", "open_file", "open_log", "open_output", "open_stdout"]

@@ -46,7 +46,8 @@ class Addresses:
 
     def __init__(self, peers: Peers) -> None:
         self._per_address = peers.per_address
-        self._connections = peers.connections
+        #: How many there may be together.
+        self.limit = peers.connections or _descriptors()
         self._proxies = peers.trusted_proxies
         self._counts: Counter[object] = Counter()
         self._total = 0
@@ -70,13 +71,6 @@ class Addresses:
         if self._per_address is not None and visitor.key is not None:
             return _CROWDED if self._counts[visitor.key] > self._per_address else None
         return None
-
-    @property
-    def limit(self) -> int:
-        """How many there may be together."""
-        if self._connections is not None:
-            return self._connections
-        return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVE)
 
     def attribute(self, visitor: Visitor, request: Request) -> Answer | None:
         """`request` has come through a proxy that we trust: from now on the connection
@@ -133,6 +127,11 @@ class Addresses:
             self._counts[key] -= 1
             if not self._counts[key]:
                 del self._counts[key]
+
+
+def _descriptors() -> int:
+    """As many connections as there can be."""
+    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVE)
 
 
 @lru_cache(maxsize=4096)

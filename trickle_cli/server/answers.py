@@ -81,6 +81,7 @@ def not_in_range(channel: Channel, segment: Segment) -> Answer:
         latest=channel.head,
         epoch=channel.epoch,
         size=segment.size,
+        incomplete=segment.incomplete,
         range=ContentRange(None, None, segment.size).encode(),
     )
 

@@ -38,9 +38,10 @@ from trickle_cli.server.answers import about, ended, full, missing, not_found
 from trickle_cli.server.changes import ChangesDelivery, sees_all, visible_answer
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
+from trickle_cli.server.consultation import consult
 from trickle_cli.server.delivery import Delivery
 from trickle_cli.server.gate import Gate, refusal
-from trickle_cli.server.hooks import Hook, consult, describe
+from trickle_cli.server.hooks import Hook, describe
 from trickle_cli.server.intake import Intake
 from trickle_cli.server.pages import HEALTHY, list_channels, show_channel
 from trickle_cli.server.partial import PartialDelivery, part_wanted

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import socket
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -85,6 +88,48 @@ def _listen_on(sock: socket.socket, address: tuple[str | int, ...]) -> socket.so
         sock.close()
         raise
     return sock
+
+
+def listen_unix(path: str, mode: int = 0o600) -> socket.socket:
+    """Listen on a Unix socket at `path`, which those may connect to who may write to a
+    file with this `mode`. A socket that is left there by a server that has gone is
+    replaced. The socket is the caller's to close, the file to `remove_unix`.
+
+    Raises TrickleError with a hint.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o777 & ~mode)  # so that it is never more open than it may be
+    try:
+        _remove_stale(path)
+        sock.setblocking(False)
+        sock.bind(path)
+        os.chmod(path, mode)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        what = f"cannot listen on {path}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            what += " — stop what runs there, or remove the file"
+        raise TrickleError(what) from error
+    finally:
+        os.umask(mask)
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return  # to bind fails then, and that says why
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+            trial.setblocking(False)
+            if trial.connect_ex(path) == errno.ECONNREFUSED:
+                os.unlink(path)
+
+
+def remove_unix(path: str) -> None:
+    """Remove the file of a Unix socket on which nobody listens any more."""
+    with suppress(OSError):
+        _remove_stale(path)
 
 
 def _reason(host: str, port: int, error: OSError) -> str:

@@ -1,0 +1,76 @@
+"""The access log of `serve`: a line of JSON for each request, to a file or stdout."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trickle_cli.outputs import open_log, open_stdout
+
+if TYPE_CHECKING:
+    from trickle_cli.display.talk import Talk
+    from trickle_cli.outputs import Output
+    from trickle_cli.server import Entry
+
+#: Seconds between writes, and lines that may wait for one: what is more is dropped.
+_INTERVAL: Final = 0.1
+_MAX_WAITING: Final = 20_000
+#: Seconds that the last lines may take.
+_PATIENCE: Final = 1
+
+
+class AccessLog:
+    """Takes entries at any time, and writes them when `run` runs."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: deque[str] = deque()
+        self._dropped = 0
+        self._reopen = trio.Event()
+
+    def record(self, entry: Entry) -> None:
+        """Have `entry` written."""
+        if len(self._waiting) < _MAX_WAITING:
+            self._waiting.append(entry.encode() + "\n")
+        else:
+            self._dropped += 1
+
+    def reopen(self) -> None:
+        """Go on in a new file of that name: the old one has been moved away."""
+        self._reopen.set()
+
+    async def run(
+        self,
+        talk: Talk,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Write until cancelled, and then what is left."""
+        while True:
+            self._reopen = trio.Event()
+            opening = open_stdout() if self._name == "-" else open_log(self._name)
+            async with opening as output:
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+                try:
+                    while not self._reopen.is_set():
+                        await trio.sleep(_INTERVAL)
+                        await self._write(output, talk)
+                finally:
+                    with trio.move_on_after(_PATIENCE, shield=True):
+                        await self._write(output, talk)
+
+    async def _write(self, output: Output, talk: Talk) -> None:
+        if not self._waiting:
+            return
+        lines, self._waiting = self._waiting, deque()
+        dropped, self._dropped = self._dropped, 0
+        try:
+            await output.write("".join(lines).encode())
+        except OSError as error:
+            dropped += len(lines)
+            talk.say(f"{self._name}: {error.strerror or error}")
+        if dropped:
+            talk.say(f"{dropped} lines are missing in the access log")
