@@ -22,7 +22,7 @@ from tests.commands.programs import PATIENCE, TRICKLE, environment
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "completions"
 
-COMMANDS = {"serve", "pub", "sub", "watch"}
+COMMANDS = {"serve", "pub", "sub", "token", "watch"}
 COMPLETIONS = {
     "trickle ": COMMANDS,
     "trickle s": {"serve", "sub"},
@@ -30,7 +30,7 @@ COMPLETIONS = {
     "trickle x": set(),
     "trickle sub --fr": {"--from"},
     "trickle sub --n": {"--no-wait"},
-    "trickle pub --t": {"--time", "--type"},
+    "trickle pub --t": {"--time", "--token", "--token-file", "--type"},
     "trickle serve --no-c": {"--no-changefeed", "--no-create"},
 }
 

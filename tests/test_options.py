@@ -7,8 +7,7 @@ from contextlib import suppress
 
 import pytest
 import typer
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from trickle_cli.commands.options import (
     parse_server,

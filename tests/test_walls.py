@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "trickle_cli"
 
 #: What each part may import of the others, besides itself and `errors`.
 ALLOWED = {
-    "__main__": {"__init__", "commands"},
+    "__main__": {"commands", "version"},
     "commands": {
         "access",
         "client",
@@ -24,7 +24,7 @@ ALLOWED = {
         "stdio",
     },
     "display": {"statistics"},
-    "server": {"__init__", "access", "protocol", "relay", "statistics"},
+    "server": {"access", "protocol", "relay", "statistics", "version"},
     "access": set(),
     "client": {"protocol", "statistics"},
     "relay": {"protocol"},
@@ -34,7 +34,17 @@ ALLOWED = {
     "stdio": set(),
     "statistics": set(),
     "errors": set(),
-    "__init__": set(),
+    "version": set(),
+    # What there is for users, imported when it is asked for.
+    "__init__": {
+        "access",
+        "client",
+        "protocol",
+        "relay",
+        "server",
+        "statistics",
+        "version",
+    },
 }
 
 #: Parts that compute and nothing else: no I/O, no clock, no logging.

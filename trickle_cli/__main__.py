@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from trickle_cli import __version__
 from trickle_cli.commands import pub, serve, sub, token, watch
-from trickle_cli.commands.running import ExitCode
-from trickle_cli.commands.running import main as run_main
+from trickle_cli.commands.running import ExitCode, main as run_main
+from trickle_cli.version import __version__
 
 app = typer.Typer(
     name="trickle",

@@ -6,8 +6,7 @@ from typing import Final
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from trickle_cli.client import Endpoint
 from trickle_cli.errors import BadAddress

@@ -49,7 +49,9 @@ def test_the_help_of_a_command_tells_every_option_and_an_example(
     assert (long.ends(), long.err) == (0, "")
     assert short.out == long.out
     text = long.out.decode()
-    told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text[text.index("Options:") :]))
+    told = set(
+        re.findall(r"(?<![\w-])--?[A-Za-z][a-z-]*", text[text.index("Options:") :])
+    )
     assert set(options(COMMANDS[name])) - told == set()
     assert f"trickle {name} " in text[text.index("Example") :]
     assert max(map(len, text.splitlines())) <= 80

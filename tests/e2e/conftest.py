@@ -1,4 +1,3 @@
 from __future__ import annotations
 
-from tests.commands.conftest import common as common
-from tests.commands.conftest import programs as programs
+from tests.commands.conftest import common as common, programs as programs

@@ -6,8 +6,7 @@ from typing import Final
 
 import h11
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.protocol.feeding import CHANNELS, TYPES, length, request, requests_in
 from trickle_cli.protocol.http1 import END, Field, Request

@@ -8,8 +8,7 @@ from contextlib import suppress
 import h11
 import pytest
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.relay.fakes import Clock, make_hub, publish
 from trickle_cli.protocol.http1 import USUAL_LIMITS, Request

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.splitters.rules import NEWLINE, Parameters, Rules, Step, run, segments, take
 from trickle_cli.splitters import CUT, Cut, Splitter

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.splitters.rules import NEWLINE, Output, feed, run, segments
 from trickle_cli.splitters import CUT, Splitter

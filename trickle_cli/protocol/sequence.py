@@ -7,15 +7,24 @@ that has begun; -N the one N - 1 before the head.
 
 from __future__ import annotations
 
+import enum
 from typing import Final
-
-NEXT: Final = -1
-CURRENT: Final = -2
 
 #: Seqs stay exact in JSON and in JavaScript, whose numbers are doubles.
 MAX_SEQ: Final = 2**53 - 1
-#: As a relative seq: the oldest segment there is, however many there are.
-OLDEST: Final = -MAX_SEQ
+
+
+class SequenceStart(enum.IntEnum):
+    """Where to begin in a channel, other than at a seq of one's own choice."""
+
+    NEXT = -1  # the segment that begins next
+    CURRENT = -2  # the newest that has begun
+    OLDEST = -MAX_SEQ  # the oldest there is, however many there are
+
+
+NEXT: Final = SequenceStart.NEXT
+CURRENT: Final = SequenceStart.CURRENT
+OLDEST: Final = SequenceStart.OLDEST
 _MAX_DIGITS: Final = len(str(MAX_SEQ))
 
 

@@ -9,6 +9,7 @@ by `Segment.append`, which hands them to the live readers before it returns; see
 `segment`.
 """
 
+from trickle_cli.relay.changefeed import Change, Changefeed
 from trickle_cli.relay.channel import Channel
 from trickle_cli.relay.hub import Hub
 from trickle_cli.relay.limits import Limits, Window
@@ -17,6 +18,8 @@ from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Piece, Reader, Segment
 
 __all__ = [
+    "Change",
+    "Changefeed",
     "Channel",
     "Hub",
     "Limits",

@@ -26,8 +26,7 @@ alternative, waking a task for each reader and append, costs three times as much
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from typing import Any, Final
 
 import trio

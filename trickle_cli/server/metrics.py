@@ -16,12 +16,12 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from trickle_cli import __version__
 from trickle_cli.access import Caller
 from trickle_cli.protocol.responses import Answer
 from trickle_cli.relay import Channel, Hub
 from trickle_cli.server.ledger import Ledger
 from trickle_cli.server.pages import visible_channels
+from trickle_cli.version import __version__
 
 #: Channels with a label of their own, and the label of all others together: no channel
 #: of anybody's is called so.

@@ -11,13 +11,13 @@ from typing import Final
 
 import trio
 
-from trickle_cli import __version__
 from trickle_cli.access import Caller
 from trickle_cli.protocol.responses import Answer
 from trickle_cli.relay import Channel, Hub
 from trickle_cli.server.changes import is_visible
 from trickle_cli.server.connection import Connection
 from trickle_cli.statistics import ChannelStatistics
+from trickle_cli.version import __version__
 
 _JSON: Final = "application/json"
 #: Channels told of before other tasks get a turn.
