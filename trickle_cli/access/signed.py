@@ -60,8 +60,11 @@ class SigningKey:
         """
         from joserfc.errors import JoseError
 
+        content = Path(path).read_bytes().strip()
         try:
-            key = _import(Path(path).read_bytes().strip())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of keys that we refuse ourselves
+                key = _import(content)
             algorithms = _algorithms(key)
         except BadConfiguration as error:
             raise BadConfiguration(f"{path}: {error}") from None

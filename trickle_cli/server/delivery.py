@@ -329,11 +329,15 @@ class Delivery(Reader):
 
     def _finish(self) -> None:
         assert self.segment is not None
-        size = self._sent(self.segment)
+        size = self._length(self.segment)
         self._done = True
         if self.late:
             self._channel.detach(self)
         self._connection.delivered(self._status, size, close=self._closing)
+
+    def _length(self, segment: Segment) -> int:
+        """The content of the answer, now that all of it is known."""
+        return segment.size
 
     def _sent(self, segment: Segment) -> int:
         """How many bytes of content have gone out."""

@@ -103,6 +103,10 @@ class PartialDelivery(Delivery):
     def _is_last(self, segment: Segment, size: int) -> bool:
         return self._left == size or super()._is_last(segment, size)
 
+    def _length(self, segment: Segment) -> int:
+        first, last = self._part
+        return (segment.size if last is None else min(last + 1, segment.size)) - first
+
     def _restart(self, instead: Segment) -> None:
         """Another segment than the one that a part was wanted of: all of it."""
         wanted = self._wanted._replace(range=None)
