@@ -371,6 +371,15 @@ async def test_deleting_a_segment_ends_it_for_its_readers(running: Running) -> N
     assert (await peer.get("/cam/0")).body == b"half"
 
 
+async def test_a_post_that_tells_of_no_body_has_an_empty_one(running: Running) -> None:
+    peer = await create(running)
+    heard = await peer.request("POST", "/cam/0")
+    assert (heard.status, heard["Lp-Trickle-Seq"]) == (200, "0")
+    assert (await peer.request("POST", "/cam/-1", "Expect: 100-continue")).status == 200
+    assert [(await peer.get(f"/cam/{seq}")).body for seq in (0, 1)] == [b"", b""]
+    assert (await peer.get("/cam/next")).body == b"2"
+
+
 # Rules 8 and 9: several publishers.
 
 

@@ -161,7 +161,6 @@ class Handlers:
         if wanted.expect and wanted.expect != "100-continue":
             connection.answer(problem(417, "nothing but 100-continue is met here"))
             return
-        start = self._start_intake
         if self._is_to_be_made(wanted):
             self._require_creatable(connection, wanted.channel, automatically=True)
             self._consult(
@@ -169,10 +168,10 @@ class Handlers:
                 request,
                 self._config.before_create,
                 (wanted.channel, wanted.type),
-                lambda: start(connection, wanted),
+                lambda: self._start_intake(connection, request, wanted),
             )
         else:
-            start(connection, wanted)
+            self._start_intake(connection, request, wanted)
 
     def _is_to_be_made(self, wanted: Publish) -> bool:
         """Whether the channel must be made for `wanted`, now or, if it is closed, at
@@ -185,15 +184,20 @@ class Handlers:
             raise ChannelNotFound(wanted.channel)
         return channel.closed
 
-    def _start_intake(self, connection: Connection, wanted: Publish) -> None:
+    def _start_intake(
+        self, connection: Connection, request: Request, wanted: Publish
+    ) -> None:
         """All is permitted. LimitReached."""
         try:
             channel = self._hub.find(wanted.channel)
         except ChannelNotFound:
             channel = self._make(wanted)
         patience = self._config.patience.preconnect
-        Intake(connection, wanted, self._make, patience=patience).start(channel)
-        if wanted.expect:
+        intake = Intake(connection, wanted, self._make, patience=patience)
+        intake.start(channel)
+        if not request.has_body:
+            intake.take([], end=True)
+        elif wanted.expect:
             connection.send(CONTINUE)
 
     def _make(self, wanted: Publish | Create) -> Channel:
