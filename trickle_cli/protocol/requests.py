@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from trickle_cli.errors import BadAddress
@@ -117,6 +118,9 @@ Operation: TypeAlias = (
 
 _RESET: Final = names.RESET.lower()
 _PAGES: Final = {page.value.encode(): page for page in Page}
+_PAGE_PARTS: Final = (b"", b"_")
+#: Fields of a GET that say how it is to be answered.
+_CONDITIONS: Final = frozenset({b"prefer", b"range", b"if-none-match", b"if-range"})
 
 
 def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
@@ -131,10 +135,11 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
             path = base_path
         if not path.startswith(base_path):
             return problem(404, "nothing here")
-    path = path[len(base_path) :]
-    if path in _PAGES:
-        return _on_page(request, _PAGES[path])
-    channel_part, slash, rest = path.partition(b"/")
+    channel_part, slash, rest = path[len(base_path) :].partition(b"/")
+    if channel_part in _PAGE_PARTS and (
+        page := _PAGES.get(channel_part + slash + rest)
+    ):
+        return _on_page(request, page)
     if not channel_part or b"/" in rest or (slash and not rest):
         return problem(404, "nothing here: the paths are /CHANNEL and /CHANNEL/SEQ")
     try:
@@ -198,21 +203,25 @@ def _on_segment(request: Request, channel: str, part: bytes) -> Operation | Answ
 
 
 def _subscribe(request: Request, channel: str, seq: int) -> Subscribe:
+    conditions = [field for field in request.fields if field[0] in _CONDITIONS]
+    if not conditions:
+        return Subscribe(channel, seq)
     range_: ByteRange | None = None
     wait: int | None = None
     unless = if_range = b""
-    for name, value in request.fields:
+    for name, value in conditions:
         if name == b"prefer":
             wait = _wait(value) if wait is None else wait
         elif name == b"range":
             range_ = parse_range(value)
         elif name == b"if-none-match":
             unless = value
-        elif name == b"if-range":
+        else:
             if_range = value
     return Subscribe(channel, seq, range_, wait, unless, if_range)
 
 
+@lru_cache(maxsize=256)  # the same few
 def _wait(value: bytes) -> int | None:
     """The seconds in a Prefer (RFC 7240), if they are among what is preferred."""
     for preference in value.split(b","):

@@ -83,7 +83,8 @@ class Connection:
     errands go into `nursery`. `on_close` is called once, at the end.
 
     `peer` is who is at the other end, for a person. Of the present request, `caller` is
-    who asks, as far as rights go, and `extra` are fields that go into its answer.
+    who asks, as far as rights go, `extra` are fields that go into its answer; `entry` is
+    what there will be of it in the access log, if there is one.
     """
 
     __slots__ = (
@@ -92,7 +93,6 @@ class Connection:
         "_closed",
         "_closing",
         "_discarding",
-        "_entry",
         "_errands",
         "_events",
         "_in_turn",
@@ -107,6 +107,7 @@ class Connection:
         "_served",
         "_since",
         "caller",
+        "entry",
         "exchange",
         "extra",
         "peer",
@@ -136,7 +137,7 @@ class Connection:
         self._patience = patience
         self._parser = RequestParser(limits)
         self._ledger = ledger
-        self._entry: Entry | None = None
+        self.entry: Entry | None = None
         self._events: deque[RequestEvent] = deque()
         self._request: Request | None = None
         self._body_done = True
@@ -213,8 +214,8 @@ class Connection:
             event = events[0]
             if isinstance(event, bytes):
                 chunks.append(event)
-                if self._entry is not None:
-                    self._entry.received += len(event)
+                if self.entry is not None:
+                    self.entry.received += len(event)
             elif event is END:
                 self._body_done = True
             else:
@@ -258,7 +259,7 @@ class Connection:
         self.exchange = None
         self._closing = close
         self._ledger.statuses[status] += 1
-        if self._entry is not None:
+        if self.entry is not None:
             self.began(status)
             self._close_entry(size, whole=True)
         return close
@@ -269,7 +270,7 @@ class Connection:
         self.exchange = None
         self._closing = close = not self._request.keep_alive
         self._ledger.statuses[200] += 1
-        if self._entry is not None:
+        if self.entry is not None:
             self.began(200)
             self._close_entry(0, whole=True)
         self.send(encode_published(epoch, seq, size, close=close))
@@ -292,7 +293,7 @@ class Connection:
         self._closing = close
         self._ledger.statuses[status] += 1
         self._ledger.delivered += size
-        if self._entry is not None:
+        if self.entry is not None:
             self._close_entry(size, whole=True)
         if (close or self._events) and not self._in_turn:
             self.run_errand(trio.lowlevel.checkpoint)
@@ -300,15 +301,15 @@ class Connection:
     # The access log.
 
     def _open_entry(self, method: bytes, target: bytes) -> None:
-        self._entry = Entry(self.peer, method, target, time.time(), trio.current_time())
+        self.entry = Entry(self.peer, method, target, time.time(), trio.current_time())
 
     def began(self, status: int) -> None:
         """The answer begins."""
-        if self._entry is not None:
-            self._entry.answered(status, trio.current_time())
+        if self.entry is not None:
+            self.entry.answered(status, trio.current_time())
 
     def _close_entry(self, size: int, *, whole: bool) -> None:
-        entry, self._entry = self._entry, None
+        entry, self.entry = self.entry, None
         record = self._ledger.record
         if entry is not None and record is not None:
             entry.peer = self.peer
@@ -319,7 +320,7 @@ class Connection:
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what cannot be understood, which ends the connection."""
-        if self._ledger.record is not None and self._entry is None:
+        if self._ledger.record is not None and self.entry is None:
             self._open_entry(b"", b"")
         self._request = None
         self.extra = ()
@@ -371,7 +372,7 @@ class Connection:
         if self.exchange is not None:
             sent = self.exchange.hang_up()
             self.exchange = None
-            if self._entry is not None:
+            if self.entry is not None:
                 self._close_entry(sent, whole=False)
         self._events.clear()
         self._parser.close()

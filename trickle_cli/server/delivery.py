@@ -107,9 +107,7 @@ class Delivery(Reader):
         self._first = 0  # where in the segment the answer begins
         self._cache = "no-store"
         self._others = field_lines(connection.extra) if connection.extra else b""
-        self._deadline: float | None = None
-        if wanted.wait is not None:
-            self._deadline = trio.current_time() + wanted.wait
+        self._deadline: float | None = None  # of what the peer would wait
         self._request = request
         self._closing = not request.keep_alive
         self._state = _HEAD_CLOSING if self._closing else _HEAD
@@ -215,7 +213,8 @@ class Delivery(Reader):
 
     def _follow_head(self, ended: bool, size: int) -> None:  # noqa: FBT001
         """The head goes out: from now on, what follows it."""
-        self._connection.began(self._status)
+        if self._connection.entry is not None:
+            self._connection.began(self._status)
         if ended:
             self._to_come = size
         plain = ended or self._state == _HEAD_HTTP10
@@ -370,7 +369,11 @@ class Delivery(Reader):
         self.start(instead)
 
     def check(self, now: float) -> None:
-        if self._deadline is not None and now >= self._deadline:
+        if self._wanted.wait is None or self._state >= CHUNKED:
+            return
+        if self._deadline is None:
+            self._deadline = now + self._wanted.wait
+        elif now >= self._deadline:
             self._connection.run_errand(self._time_out)
 
     async def _time_out(self) -> None:

@@ -28,7 +28,7 @@ class Intake(Publication):
     may be without a first byte while nothing flows on the channel.
     """
 
-    __slots__ = ("_connection", "_opened", "_patience", "_replace", "_wanted")
+    __slots__ = ("_begun", "_connection", "_opened", "_patience", "_replace", "_wanted")
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class Intake(Publication):
         super().__init__()
         self._connection = connection
         self._patience = patience
-        self._opened: float | None = trio.current_time()  # None: it has begun
+        self._opened: float | None = None  # when it was first seen to wait
+        self._begun = False
         self._wanted = wanted
         self._replace = replace
 
@@ -52,7 +53,7 @@ class Intake(Publication):
         self._connection.exchange = self
 
     def take(self, chunks: list[bytes], *, end: bool) -> None:
-        self._opened = None
+        self._begun = True
         try:
             if self.channel is None and not self._start_over(empty=not chunks):
                 return
@@ -120,15 +121,17 @@ class Intake(Publication):
     def check(self, now: float) -> None:
         """Whoever has opened a POST ahead of its time is to come again after a while:
         that shows that it is still there."""
-        if self._opened is None:
+        if self._begun:
             return
+        if self._opened is None:
+            self._opened = now
         flowing = self.channel.written if self.channel is not None else 0.0
         if now - max(self._opened, flowing) > self._patience:
             self._connection.run_errand(self._time_out)
 
     async def _time_out(self) -> None:
         await trio.lowlevel.checkpoint()
-        if self._connection.exchange is not self or self._opened is None:
+        if self._connection.exchange is not self or self._begun:
             return
         answer = problem(408, f"no byte has come for {self._patience:g} s")
         answer = answer._replace(timeout=FIRST_BYTE, seq=max(self._wanted.seq, 0))
