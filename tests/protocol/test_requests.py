@@ -573,7 +573,15 @@ def test_another_http_library_gets_the_parts_of_a_request(
 SEQS: Final = st.integers(0, MAX_SEQ)
 OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
     st.builds(Create, CHANNELS, TYPES),
-    st.builds(Publish, CHANNELS, st.just(-1) | SEQS, TYPES, st.booleans(), st.just("")),
+    st.builds(
+        Publish,
+        CHANNELS,
+        st.just(-1) | SEQS,
+        TYPES,
+        st.booleans(),
+        st.just(""),
+        st.just(False),
+    ),
     st.builds(
         Subscribe,
         CHANNELS,

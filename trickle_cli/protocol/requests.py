@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from trickle_cli.errors import BadAddress
@@ -30,7 +31,8 @@ class Publish(NamedTuple):
     """Send one segment: `POST /{channel}/{seq}`.
 
     `reset`: all segments before it that are open end. `expect`: what the publisher
-    wants to hear before it sends the body, if anything.
+    wants to hear before it sends the body, if anything. `foreign`: a web page of
+    another place is behind it.
     """
 
     channel: str
@@ -38,6 +40,7 @@ class Publish(NamedTuple):
     type: str
     reset: bool = False
     expect: str = ""
+    foreign: bool = False
 
 
 class Subscribe(NamedTuple):
@@ -121,6 +124,7 @@ _PAGES: Final = {page.value.encode(): page for page in Page}
 _PAGE_PARTS: Final = (b"", b"_")
 #: Fields of a GET that say how it is to be answered.
 _CONDITIONS: Final = frozenset({b"prefer", b"range", b"if-none-match", b"if-range"})
+_name_of: Final = itemgetter(0)
 
 
 def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
@@ -203,20 +207,19 @@ def _on_segment(request: Request, channel: str, part: bytes) -> Operation | Answ
 
 
 def _subscribe(request: Request, channel: str, seq: int) -> Subscribe:
-    conditions = [field for field in request.fields if field[0] in _CONDITIONS]
-    if not conditions:
+    if _CONDITIONS.isdisjoint(map(_name_of, request.fields)):
         return Subscribe(channel, seq)
     range_: ByteRange | None = None
     wait: int | None = None
     unless = if_range = b""
-    for name, value in conditions:
+    for name, value in request.fields:
         if name == b"prefer":
             wait = _wait(value) if wait is None else wait
         elif name == b"range":
             range_ = parse_range(value)
         elif name == b"if-none-match":
             unless = value
-        else:
+        elif name == b"if-range":
             if_range = value
     return Subscribe(channel, seq, range_, wait, unless, if_range)
 
@@ -234,7 +237,7 @@ def _wait(value: bytes) -> int | None:
 
 def _publish(request: Request, channel: str, seq: int) -> Publish:
     type_ = names.DEFAULT_TYPE
-    reset = False
+    reset = foreign = False
     expect = ""
     for name, value in request.fields:
         if name == b"content-type":
@@ -243,7 +246,9 @@ def _publish(request: Request, channel: str, seq: int) -> Publish:
             expect = value.strip().decode("latin-1").lower()
         elif name == _RESET:
             reset = True
-    return Publish(channel, seq, type_, reset, expect)
+        elif name == b"origin":
+            foreign = has_foreign_origin(request)
+    return Publish(channel, seq, type_, reset, expect, foreign)
 
 
 def _type(value: bytes | None) -> str:

@@ -95,6 +95,10 @@ class Hub:
         except KeyError:
             raise ChannelNotFound(name) from None
 
+    def get(self, name: str) -> Channel | None:
+        """The channel called `name`, closed or not, if there is one."""
+        return self._channels.get(name)
+
     def is_permanent(self, name: str) -> bool:
         """Whether `name` was given to `create` as one that is always to be had."""
         return name in self._permanent

@@ -83,8 +83,8 @@ class Connection:
     errands go into `nursery`. `on_close` is called once, at the end.
 
     `peer` is who is at the other end, for a person. Of the present request, `caller` is
-    who asks, as far as rights go, `extra` are fields that go into its answer; `entry` is
-    what there will be of it in the access log, if there is one.
+    who asks, as far as rights go; `extra` are fields that go into its answer, and
+    `entry` is what there will be of it in the access log, if there is one.
     """
 
     __slots__ = (

@@ -67,6 +67,8 @@ class Delivery(Reader):
     """The exchange of one GET on `connection`. `start` attaches it. `private`: not
     everybody may read the channel."""
 
+    status = 200
+
     __slots__ = (
         "_cache",
         "_channel",
@@ -75,14 +77,11 @@ class Delivery(Reader):
         "_deadline",
         "_done",
         "_ending",
-        "_first",
         "_frame_left",
         "_others",
         "_owed",
         "_private",
-        "_request",
         "_state",
-        "_status",
         "_to_come",
         "_transport",
         "_wanted",
@@ -94,8 +93,7 @@ class Delivery(Reader):
         channel: Channel,
         request: Request,
         wanted: Subscribe,
-        *,
-        private: bool = False,
+        private: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
         super().__init__()
         self._connection = connection
@@ -103,12 +101,9 @@ class Delivery(Reader):
         self._channel = channel
         self._wanted = wanted
         self._private = private
-        self._status = 200
-        self._first = 0  # where in the segment the answer begins
         self._cache = "no-store"
         self._others = field_lines(connection.extra) if connection.extra else b""
         self._deadline: float | None = None  # of what the peer would wait
-        self._request = request
         self._closing = not request.keep_alive
         self._state = _HEAD_CLOSING if self._closing else _HEAD
         if request.http10:
@@ -202,7 +197,7 @@ class Delivery(Reader):
             segment.seq,
             channel.head,
             segment.size,
-            status=self._status,
+            status=self.status,
             cache=self._cache,
             others=self._others,
             length=length,
@@ -214,7 +209,7 @@ class Delivery(Reader):
     def _follow_head(self, ended: bool, size: int) -> None:  # noqa: FBT001
         """The head goes out: from now on, what follows it."""
         if self._connection.entry is not None:
-            self._connection.began(self._status)
+            self._connection.began(self.status)
         if ended:
             self._to_come = size
         plain = ended or self._state == _HEAD_HTTP10
@@ -332,7 +327,7 @@ class Delivery(Reader):
         self._done = True
         if self.late:
             self._channel.detach(self)
-        self._connection.delivered(self._status, size, close=self._closing)
+        self._connection.delivered(self.status, size, close=self._closing)
 
     def _length(self, segment: Segment) -> int:
         """The content of the answer, now that all of it is known."""
@@ -343,8 +338,8 @@ class Delivery(Reader):
         if self._state < CHUNKED:
             return 0
         if not self.late:
-            return segment.size - self._first
-        return segment.position(self.index, self.offset) - self._first
+            return segment.size
+        return segment.position(self.index, self.offset)
 
     # The segment does not come, or the peer has gone.
 

@@ -66,13 +66,18 @@ class Gate:
         self, connection: Connection, request: Request, wanted: Operation
     ) -> Answer | None:
         """None, and `connection` knows its caller; or the answer that refuses."""
-        connection.extra = self._cors_fields(request) if self._origins else ()
+        if isinstance(wanted, Publish):
+            foreign = wanted.foreign
+        else:
+            foreign = request.method in _CHANGING and has_foreign_origin(request)
+        if foreign:
+            return _FOREIGN
+        if self._origins:
+            connection.extra = self._cors_fields(request)
         if isinstance(wanted, Preflight):
             if not self._origins:
                 return not_allowed(request, wanted.allow)
             return Answer(status=204, allow="GET, HEAD, OPTIONS")
-        if request.method in _CHANGING and has_foreign_origin(request):
-            return _FOREIGN
         if self.access is None:
             connection.caller = EVERYTHING
             return None

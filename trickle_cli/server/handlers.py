@@ -33,7 +33,7 @@ from trickle_cli.protocol.requests import (
 )
 from trickle_cli.protocol.responses import CONTINUE, Answer, problem
 from trickle_cli.protocol.sequence import NEXT
-from trickle_cli.relay import Channel, Hub, Segment
+from trickle_cli.relay import Channel, Hub
 from trickle_cli.server.answers import about, ended, full, missing, not_found
 from trickle_cli.server.changes import ChangesDelivery, sees_all, visible_answer
 from trickle_cli.server.config import ServerConfig
@@ -71,12 +71,13 @@ class Handlers:
         self._config = config
         self._base_path = base_path.encode()
         self._metrics = metrics
+        self._patience = config.patience.preconnect
 
     def begin(self, connection: Connection, request: Request) -> None:
         """Answer `request`, or leave an exchange on `connection` that will."""
         wanted = operation(request, self._base_path)
+        connection.extra = ()
         if isinstance(wanted, Answer):
-            connection.extra = ()
             connection.answer(wanted)
             return
         refused = self._gate.admit(connection, request, wanted)
@@ -114,26 +115,15 @@ class Handlers:
         except ChannelClosed:
             connection.answer(ended(channel))
         else:
-            self._delivery(connection, request, wanted, channel, segment).start(segment)
-
-    def _delivery(
-        self,
-        connection: Connection,
-        request: Request,
-        wanted: Subscribe,
-        channel: Channel,
-        segment: Segment,
-    ) -> Delivery:
-        private = self._gate.access is not None and self._gate.is_private(channel.name)
-        if channel.name == CHANGEFEED and not sees_all(connection.caller):
-            return ChangesDelivery(connection, channel, request, wanted, private=True)
-        if wanted.range is not None:
-            part = part_wanted(wanted, channel, segment)
-            if part is not None:
-                return PartialDelivery(
-                    connection, channel, request, wanted, part, private=private
-                )
-        return Delivery(connection, channel, request, wanted, private=private)
+            kind: type[Delivery] = Delivery
+            if channel.name == CHANGEFEED and not sees_all(connection.caller):
+                kind = ChangesDelivery
+            elif wanted.range is not None and part_wanted(wanted, channel, segment):
+                kind = PartialDelivery
+            private = self._gate.access is not None and self._gate.is_private(
+                channel.name
+            )
+            kind(connection, channel, request, wanted, private).start(segment)
 
     def _inspect(self, connection: Connection, wanted: Inspect) -> None:
         channel = self._hub.find(wanted.channel)
@@ -161,7 +151,12 @@ class Handlers:
         if wanted.expect and wanted.expect != "100-continue":
             connection.answer(problem(417, "nothing but 100-continue is met here"))
             return
-        if self._is_to_be_made(wanted):
+        channel = self._hub.get(wanted.channel)
+        if channel is not None and not channel.closed:
+            self._start_intake(connection, request, wanted)
+        else:
+            if channel is not None and not (wanted.seq in {0, NEXT} or wanted.reset):
+                raise ChannelNotFound(wanted.channel)
             self._require_creatable(connection, wanted.channel, automatically=True)
             self._consult(
                 connection,
@@ -170,30 +165,16 @@ class Handlers:
                 (wanted.channel, wanted.type),
                 lambda: self._start_intake(connection, request, wanted),
             )
-        else:
-            self._start_intake(connection, request, wanted)
-
-    def _is_to_be_made(self, wanted: Publish) -> bool:
-        """Whether the channel must be made for `wanted`, now or, if it is closed, at
-        the first body byte. ChannelNotFound if it is closed, and not for that."""
-        try:
-            channel = self._hub.find(wanted.channel)
-        except ChannelNotFound:
-            return True
-        if channel.closed and not (wanted.seq in {0, NEXT} or wanted.reset):
-            raise ChannelNotFound(wanted.channel)
-        return channel.closed
 
     def _start_intake(
         self, connection: Connection, request: Request, wanted: Publish
     ) -> None:
-        """All is permitted. LimitReached."""
-        try:
-            channel = self._hub.find(wanted.channel)
-        except ChannelNotFound:
+        """All is permitted: make the channel now if there is none, or, if it is
+        closed, at the first body byte. LimitReached."""
+        channel = self._hub.get(wanted.channel)
+        if channel is None:
             channel = self._make(wanted)
-        patience = self._config.patience.preconnect
-        intake = Intake(connection, wanted, self._make, patience=patience)
+        intake = Intake(connection, wanted, self._make, self._patience)
         intake.start(channel)
         if not request.has_body:
             intake.take([], end=True)

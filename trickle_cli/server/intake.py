@@ -35,7 +35,6 @@ class Intake(Publication):
         connection: Connection,
         wanted: Publish,
         replace: Callable[[Publish], Channel],
-        *,
         patience: float,
     ) -> None:
         super().__init__()

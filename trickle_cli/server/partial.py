@@ -9,7 +9,7 @@ to a client that asked from its own last byte on means that it has it all.
 from __future__ import annotations
 
 from trickle_cli.protocol.http1 import Request
-from trickle_cli.protocol.ranges import ByteRange, ContentRange
+from trickle_cli.protocol.ranges import ContentRange
 from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.relay import Channel, Piece, Segment
 from trickle_cli.server.answers import etag_of, not_in_range
@@ -17,26 +17,25 @@ from trickle_cli.server.connection import Connection
 from trickle_cli.server.delivery import CHUNKED, Delivery
 
 
-def part_wanted(
-    wanted: Subscribe, channel: Channel, segment: Segment
-) -> ByteRange | None:
-    """The part of `segment` that `wanted` asks for; None if it is to get it all."""
+def part_wanted(wanted: Subscribe, channel: Channel, segment: Segment) -> bool:
+    """Whether `wanted` is to get a part of `segment`, and not all of it."""
     part = wanted.range
     if part is None or (wanted.seq >= 0 and segment.seq != wanted.seq):
-        return None
+        return False
     if wanted.if_range and not (
         segment.ended and wanted.if_range.strip() == etag_of(channel, segment)
     ):
-        return None
-    if segment.ended and segment.size == part.first == 0:
-        return None  # nothing, whole
-    return part
+        return False
+    # The first byte on of nothing is nothing, whole.
+    return not (segment.ended and segment.size == part.first == 0)
 
 
 class PartialDelivery(Delivery):
-    """Delivers `part` of a segment."""
+    """Delivers the part of a segment that is wanted."""
 
-    __slots__ = ("_left", "_part")
+    status = 206
+
+    __slots__ = ("_left", "_part", "_request")
 
     def __init__(
         self,
@@ -44,14 +43,12 @@ class PartialDelivery(Delivery):
         channel: Channel,
         request: Request,
         wanted: Subscribe,
-        part: ByteRange,
-        *,
-        private: bool = False,
+        private: bool,  # noqa: FBT001
     ) -> None:
-        super().__init__(connection, channel, request, wanted, private=private)
-        self._status = 206
-        self._part = part
-        self._first = part.first
+        super().__init__(connection, channel, request, wanted, private)
+        assert wanted.range is not None
+        self._request = request
+        self._part = wanted.range
         self._left: int | None = None  # of a part that ends before the segment may
 
     def push(self, piece: Piece) -> bool:
@@ -107,13 +104,12 @@ class PartialDelivery(Delivery):
         first, last = self._part
         return (segment.size if last is None else min(last + 1, segment.size)) - first
 
+    def _sent(self, segment: Segment) -> int:
+        return max(0, super()._sent(segment) - self._part.first)
+
     def _restart(self, instead: Segment) -> None:
         """Another segment than the one that a part was wanted of: all of it."""
         wanted = self._wanted._replace(range=None)
         Delivery(
-            self._connection,
-            self._channel,
-            self._request,
-            wanted,
-            private=self._private,
+            self._connection, self._channel, self._request, wanted, self._private
         ).start(instead)

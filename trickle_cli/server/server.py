@@ -180,9 +180,7 @@ class Server:
         stream: trio.abc.Stream
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         if tls is not None:
-            secure = trio.SSLStream(
-                stream, tls, server_side=True, https_compatible=True
-            )
+            secure = trio.SSLStream(stream, tls, server_side=True)
             try:
                 with trio.fail_after(self.config.patience.head):
                     await secure.do_handshake()
