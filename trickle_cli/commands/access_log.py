@@ -56,7 +56,8 @@ class AccessLog:
                 task_status = trio.TASK_STATUS_IGNORED
                 try:
                     while not self._reopen.is_set():
-                        await trio.sleep(_INTERVAL)
+                        with trio.move_on_after(_INTERVAL):
+                            await self._reopen.wait()
                         await self._write(output, talk)
                 finally:
                     with trio.move_on_after(_PATIENCE, shield=True):
