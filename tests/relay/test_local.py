@@ -26,11 +26,24 @@ from trickle_cli.relay import (
 
 @pytest.fixture
 async def hub() -> Hub:
-    return Hub()
+    return Hub(autocreate=True)
 
 
 async def all_of(subscriber: LocalSubscriber) -> list[tuple[int, bytes]]:
     return [(segment.seq, await segment.read()) async for segment in subscriber]
+
+
+async def test_without_autocreate_writing_makes_no_channel() -> None:
+    hub = Hub()
+    publisher = LocalPublisher(hub, "cam")
+    with pytest.raises(ChannelNotFound):
+        await publisher.write(b"a")
+    assert hub.all() == []
+    publisher.create_channel()
+    assert await publisher.write(b"a") == 0
+    publisher.close()
+    with pytest.raises(ChannelNotFound):
+        await publisher.write(b"b")
 
 
 async def test_what_is_written_is_read(hub: Hub) -> None:
@@ -147,7 +160,7 @@ async def test_setting_the_seq_moves_the_subscriber(hub: Hub) -> None:
 
 
 async def test_iterating_goes_on_with_the_oldest_where_it_fell_behind() -> None:
-    hub = Hub(limits=Limits(window=Window(segments=3, floor=1)))
+    hub = Hub(autocreate=True, limits=Limits(window=Window(segments=3, floor=1)))
     publisher = LocalPublisher(hub, "cam")
     for number in range(10):
         await publisher.write(b"%d" % number)
@@ -203,7 +216,7 @@ async def test_a_writer_whose_channel_is_closed_learns_it(hub: Hub) -> None:
 
 
 async def test_a_segment_that_is_too_large_is_refused() -> None:
-    hub = Hub(limits=Limits(segment_size=10))
+    hub = Hub(autocreate=True, limits=Limits(segment_size=10))
     with pytest.raises(SegmentTooLarge):
         await LocalPublisher(hub, "cam").write(b"x" * 11)
     segment = await LocalSubscriber(hub, "cam", -2).read()

@@ -39,6 +39,7 @@ class Hub:
     `run` must be running for anything that depends on time to happen.
 
     Args:
+        autocreate: a `LocalPublisher` that writes makes its channel.
         changefeed: publish the changes to `_changes`.
         idle_timeout: seconds without a byte after which a channel is closed.
         sweep_interval: seconds between looks for idle channels.
@@ -51,12 +52,14 @@ class Hub:
     def __init__(
         self,
         *,
+        autocreate: bool = False,
         changefeed: bool = False,
         idle_timeout: float = 300,
         sweep_interval: float = 60,
         limits: Limits | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
+        self.autocreate = autocreate
         self.idle_timeout = idle_timeout
         self.sweep_interval = sweep_interval
         self.limits = limits or Limits()

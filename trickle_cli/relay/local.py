@@ -48,11 +48,12 @@ class LocalPublisher:
     async def write(self, data: bytes | AsyncIterable[bytes]) -> int:
         """Publish `data` as the next segment, as it comes; return its seq.
 
-        Makes the channel if there is none. Raises ChannelClosed if it is closed
-        meanwhile, SegmentTooLarge. If `data` raises, or the caller is cancelled,
+        If there is no channel, it is made where the hub does so by itself
+        (`autocreate`), else ChannelNotFound is raised. Raises ChannelClosed if it is
+        closed meanwhile, SegmentTooLarge. If `data` raises, or the caller is cancelled,
         the segment is left open, and becomes incomplete if nobody continues it.
         """
-        channel = self.create_channel()
+        channel = self._channel()
         publication = Publication()
         channel.publish(publication, NEXT)
         try:
@@ -68,6 +69,14 @@ class LocalPublisher:
             publication.abandon()
         assert publication.segment is not None
         return publication.segment.seq
+
+    def _channel(self) -> Channel:
+        if self._hub.autocreate:
+            return self.create_channel()
+        channel = self._hub.find(self._name)
+        if channel.closed:
+            raise ChannelNotFound(self._name)
+        return channel
 
     def _check(self, publication: Publication) -> None:
         match publication.verdict:

@@ -52,6 +52,7 @@ class Server:
         self.tls = tls
         self.config = config = config or ServerConfig()
         self.hub = Hub(
+            autocreate=config.autocreate,
             changefeed=config.changefeed,
             idle_timeout=config.idle_timeout,
             sweep_interval=config.sweep_interval,
