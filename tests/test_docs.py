@@ -165,7 +165,7 @@ def test_the_units_for_systemd_are_well_formed() -> None:
     command, serve, *arguments = shlex.split(unit["Service"]["ExecStart"])
     assert (Path(command).name, serve) == ("trickle", "serve")
     SERVE.make_context("serve", arguments)
-    assert unit["Service"]["Type"] == "notify-reload"
+    assert unit["Service"]["Type"] == "notify"
     sockets = configparser.ConfigParser(interpolation=None)
     sockets.read(DOCS / "trickle.socket")
     assert sockets["Socket"]["ListenStream"] == "2939"

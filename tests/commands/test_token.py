@@ -136,6 +136,7 @@ WRONG = {
     "serve --token-key {tokens}": (2, "a secret has 32 bytes at least"),
     "serve --key {key}": (2, "--key and --client-ca are of no use without --cert"),
     "serve --cert {key}": (2, "key: "),
+    "serve --cert {key} --uds {tmp}/s": (2, "--cert is of no use with --uds"),
     "serve --cors here": (2, "'here' is not an origin"),
     "serve --trusted-proxy here": (2, "'here' is not a network"),
     "serve --uds-mode 9": (2, "'9' are no permissions"),

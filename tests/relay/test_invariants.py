@@ -16,6 +16,7 @@ from trickle_cli.errors import (
     SegmentNotFound,
 )
 from trickle_cli.relay import Limits, Segment, Window
+from trickle_cli.relay.memory import SEGMENT_COST
 
 SEQS = st.integers(-3, 12)
 
@@ -29,6 +30,7 @@ class ChannelMachine(RuleBasedStateMachine):
             publications=6,
             readers=8,
             segment_size=30,
+            memory=5 * SEGMENT_COST,
         )
         self.hub = make_hub(self.clock, limits)
         self.channel = self.hub.create("cam")
@@ -140,6 +142,7 @@ class ChannelMachine(RuleBasedStateMachine):
         assert len(order) <= max(4, 2)
         assert channel.size <= 60 or len(order) <= 2
         assert channel._leaving_size == sum(s.size for s in channel._leaving) <= 60
+        assert self.hub.memory.used == channel.memory <= self.hub.memory.limit
 
     @invariant()
     def nobody_is_miscounted(self) -> None:

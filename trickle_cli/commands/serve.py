@@ -141,6 +141,8 @@ def serve(
     """Run a server, until it is interrupted."""
     from trickle_cli.server import ServerConfig
 
+    if uds is not None and secure.cert is not None:
+        raise typer.BadParameter("--cert is of no use with --uds: nobody listens in")
     permanent = [_parse_channel(text) for text in channel or []]
     config = ServerConfig(
         base_path=base_path,

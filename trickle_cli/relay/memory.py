@@ -8,7 +8,7 @@ from typing import Final
 #: What a segment takes besides its bytes: objects, tables, and the rounding of the
 #: allocator. Measured with segments of one byte; chunks beyond the first are at least
 #: half a SMALL_CHUNK, so what they add is little.
-SEGMENT_COST: Final = 560
+SEGMENT_COST: Final = 400
 
 
 class Memory:

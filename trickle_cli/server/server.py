@@ -185,10 +185,12 @@ class Server:
             try:
                 with trio.fail_after(self.config.patience.head):
                     await secure.do_handshake()
-            except (trio.TooSlowError, trio.BrokenResourceError):
+            except BaseException as error:
                 self._addresses.leave(visitor)
                 await trio.aclose_forcefully(secure)
-                return
+                if isinstance(error, trio.TooSlowError | trio.BrokenResourceError):
+                    return
+                raise
             stream = secure
         transport = StreamTransport(stream)
         await transport.run(self._connect(transport, visitor))
