@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Any bytes, in any pieces: the codec never fails, and does not care for the pieces.
 
 Run by scripts/fuzz. The first bytes of an input say where the rest is cut.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Any conversation of several peers with a server: nothing fails, nobody is left
 behind, and a peer who behaves is served.
 
