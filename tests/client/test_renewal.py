@@ -8,7 +8,7 @@ import trio
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Asked, Peer, ScriptedServer, scripted
-from trickle_cli.client import Publisher, Subscriber, subscriber
+from trickle_cli.client import Publisher, Subscriber, publisher, subscriber
 from trickle_cli.errors import ChannelClosed, FirstByteTimeout
 from trickle_cli.server import Patience, ServerConfig
 
@@ -273,6 +273,51 @@ async def test_a_publisher_that_waited_too_long_comes_again() -> None:
         await publisher.close()
         channel = server.hub.find("cam")
         assert (channel.head, channel.total) == (2, 6)
+
+
+async def test_a_request_that_has_waited_for_long_is_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher, "_RENEWAL", 0.05)
+    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.05)
+
+    async def script(server: ScriptedServer) -> None:
+        await say.admit(server)
+        one, _ = await server.asked("POST /cam/0")
+        await one.expect(say.chunk(b"one") + say.END)
+        await one.send(say.answer())
+        for _ in range(3):
+            two, _ = await server.asked("POST /cam/1")
+            await two.gone()
+        two, _ = await server.asked("POST /cam/1")
+        renewed.set()
+        await two.expect(say.chunk(b"two") + say.END)
+        await two.send(say.answer())
+
+    renewed = trio.Event()
+    async with scripted(script) as server, Publisher(server.endpoint()) as publishing:
+        await publishing.write(b"one")
+        await renewed.wait()
+        monkeypatch.setattr(publisher, "_RENEWAL", 60)
+        await publishing.write(b"two")
+        await publishing.flush()
+
+
+async def test_a_segment_that_is_awaited_by_its_writer_may_be_renewed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher, "_RENEWAL", 0.01)
+    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.01)
+    async with serving() as server, Publisher(server.endpoint()) as publishing:
+        for number in range(20):
+            writer = await publishing.next()
+            await trio.sleep(0.03)
+            await writer.write(b"%d," % number)
+            await writer.write(b"x")
+        await publishing.close()
+        channel = server.hub.find("cam")
+        held = [b"".join(channel.find(n).read(0, 0, 99)[0]) for n in range(20)]
+        assert held == [b"%d,x" % number for number in range(20)]
 
 
 async def test_bytes_that_cross_the_refusal_are_an_outcome_of_its_own() -> None:

@@ -9,7 +9,8 @@ a connection carries one request at a time.
 
 The preconnected request goes out when the publisher has not come to the next
 segment by itself for a moment (`_PRECONNECT_DELAY`). When segments are short and
-quick, head, body and end thus leave in one call instead.
+quick, head, body and end thus leave in one call instead. One that has waited for long
+is opened anew, before the server tires of it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ from trickle_cli.statistics import PublisherStatistics
 _PRECONNECT_DELAY: Final = 0.02
 #: Seconds between attempts to do so where the server cannot be reached.
 _PRECONNECT_RETRY: Final = 1.0
+#: Seconds after which a request that waits for its segment is given up and opened anew.
+#: Servers give it up after 10, and then our first byte might cross their answer.
+_RENEWAL: Final = 7.0
+_RENEWAL_LOOK: Final = 1.0
 
 _NOT_MADE: Final = "start the server with --autocreate, or without --no-create"
 
@@ -55,7 +60,8 @@ class _Lane:
     """One of the two connections, and the request on it.
 
     `seq` is None when it is free. `owed` is a head that is to go out with the
-    first bytes of the body. `begun`: some of the body was sent, `ended`: all.
+    first bytes of the body. `begun`: some of the body was sent, `ended`: all. `waits`
+    is since when (trio's clock) the server knows of a request that has not begun.
     """
 
     def __init__(self) -> None:
@@ -65,11 +71,13 @@ class _Lane:
         self.begun = False
         self.ended = False
         self.is_opening = False
+        self.waits: float | None = None
 
     def free(self) -> None:
         self.seq = None
         self.owed = b""
         self.begun = self.ended = False
+        self.waits = None
 
 
 class SegmentWriter:
@@ -151,6 +159,7 @@ class Publisher:
                 # The first POST may make it, or else tells us.
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
         self._nursery.start_soon(self._preconnect)
+        self._nursery.start_soon(self._renew)
         return self
 
     async def _make(self, control: Control) -> NotAllowed | None:
@@ -247,6 +256,7 @@ class Publisher:
             self._check()
             raise SegmentConflict(writer.seq, self._next_seq)
         framed, lane.owed = lane.owed + framed, b""
+        lane.waits = None
         lane.begun = writer.has_begun = True
         lane.ended = not writer.is_open
         try:
@@ -274,6 +284,7 @@ class Publisher:
                 self._nursery.start_soon(self._watch, lane, lane.connection)
             if send:
                 await lane.connection.send(head)
+                lane.waits = trio.current_time()
             else:
                 lane.owed = head
         except BaseException:
@@ -298,6 +309,21 @@ class Publisher:
                 await trio.sleep(_PRECONNECT_RETRY)
                 self._wants_next.set()
 
+    async def _renew(self) -> None:
+        """Open requests anew that have waited for long."""
+        while True:
+            await trio.sleep(_RENEWAL_LOOK)
+            now = trio.current_time()
+            for lane in self._lanes:
+                connection = lane.connection
+                if connection is None or lane.waits is None:
+                    continue
+                if now - lane.waits > _RENEWAL:
+                    lane.free()  # before anything else can happen to it
+                    lane.connection = None
+                    self._wants_next.set()
+                    await connection.aclose()
+
     # What comes in.
 
     async def _watch(self, lane: _Lane, connection: Connection) -> None:
@@ -309,11 +335,13 @@ class Publisher:
                 if not connection.is_reusable:
                     break
         except (ConnectionFailed, ProtocolViolation) as error:
-            if lane.begun and lane.connection is connection:
-                self._fail(ConnectionFailed(f"{error}, in segment {lane.seq}"))
-            lane.free()
+            if lane.connection is connection:
+                if lane.begun:
+                    self._fail(ConnectionFailed(f"{error}, in segment {lane.seq}"))
+                lane.free()
         finally:
-            lane.connection = None
+            if lane.connection is connection:
+                lane.connection = None
             self._wants_next.set()
             self._changed.unpark_all()
             await connection.aclose()

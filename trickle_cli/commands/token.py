@@ -80,7 +80,7 @@ async def _new(
     made = new_token()
     lines = [
         "",
-        f"[tokens.{json.dumps(name)}]",
+        f"[tokens.{json.dumps(name, ensure_ascii=False)}]",
         f'sha256 = "{digest_of(made.encode()).hex()}"',
         f"rights = {json.dumps(sorted(right.value for right in grant.rights))}",
         f"channels = {json.dumps(list(grant.channels), ensure_ascii=False)}",

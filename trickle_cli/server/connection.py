@@ -168,7 +168,10 @@ class Connection:
 
     def hung_up(self) -> None:
         """The peer has gone."""
-        self.close()
+        try:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - the connection boundary
+            self._fail(error)
 
     def _proceed(self) -> None:
         """Serve what has come, as far as it can be served without waiting."""
@@ -242,8 +245,16 @@ class Connection:
         self, answer: Answer, length: int | None, *, close: bool = False
     ) -> None:
         """Send the head alone of an answer whose body would have `length` bytes."""
+        request = self._request
         close = self._finish(answer.status, 0, close=close)
-        self.send(encode_head(self._with_extra(answer), length=length, close=close))
+        self.send(
+            encode_head(
+                self._with_extra(answer),
+                length=length,
+                close=close,
+                http10=request is not None and request.http10,
+            )
+        )
 
     def _with_extra(self, answer: Answer) -> Answer:
         if not self.extra:
@@ -399,6 +410,12 @@ class Connection:
     def check(self, now: float) -> None:
         """Give up if the peer has kept us waiting for too long. Called every
         second or so; `now` is trio's clock, in seconds."""
+        try:
+            self._check(now)
+        except Exception as error:  # noqa: BLE001 - the connection boundary
+            self._fail(error)
+
+    def _check(self, now: float) -> None:
         if self.exchange is not None and not self._errands:
             self.exchange.check(now)
         limit, awaited = self._waiting_for()

@@ -103,7 +103,9 @@ class Delivery(Reader):
         self._private = private
         self._cache = "no-store"
         self._others = field_lines(connection.extra) if connection.extra else b""
-        self._deadline: float | None = None  # of what the peer would wait
+        self._deadline: float | None = None
+        if wanted.wait is not None:
+            self._deadline = trio.current_time() + wanted.wait
         self._closing = not request.keep_alive
         self._state = _HEAD_CLOSING if self._closing else _HEAD
         if request.http10:
@@ -364,11 +366,9 @@ class Delivery(Reader):
         self.start(instead)
 
     def check(self, now: float) -> None:
-        if self._wanted.wait is None or self._state >= CHUNKED:
+        if self._deadline is None or self._state >= CHUNKED:
             return
-        if self._deadline is None:
-            self._deadline = now + self._wanted.wait
-        elif now >= self._deadline:
+        if now >= self._deadline:
             self._connection.run_errand(self._time_out)
 
     async def _time_out(self) -> None:
