@@ -1,17 +1,17 @@
-"""Signed tokens, by every kind of key; made with openssl, judged by a library that is
-not ours where one is there.
-"""
+"""Signed tokens, by every kind of key, and those that are not worth anything."""
 
 from __future__ import annotations
 
 import base64
 import hmac
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
@@ -28,13 +28,22 @@ from trickle_cli.errors import BadConfiguration
 GRANTS = (Grant(rights=frozenset({Right.PUBLISH, Right.LIST}), channels=("cam-*",)),)
 NOW = 1_800_000_000.0
 SECRET = "0123456789abcdef0123456789abcdef"
-KINDS = {
-    "ed25519": "-algorithm ed25519",
-    "rsa": "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
-    "p256": "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-    "p384": "-algorithm EC -pkeyopt ec_paramgen_curve:P-384",
-    "p521": "-algorithm EC -pkeyopt ec_paramgen_curve:P-521",
+KINDS: dict[str, Callable[[], Any]] = {
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "rsa": lambda: rsa.generate_private_key(65537, 2048),
+    "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
 }
+
+
+def private_pem(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +51,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a private and a public key of each kind, and a secret."""
     folder = tmp_path_factory.mktemp("keys")
     (folder / "secret").write_text(SECRET + "\n")
-    for name, options in KINDS.items():
-        command = f"openssl genpkey {options} -out {folder / name}"
-        subprocess.run(command.split(), check=True, capture_output=True)
-        command = f"openssl pkey -in {folder / name} -pubout -out {folder / name}.pub"
-        subprocess.run(command.split(), check=True, capture_output=True)
+    for name, generate in KINDS.items():
+        key = generate()
+        (folder / name).write_bytes(private_pem(key))
+        (folder / f"{name}.pub").write_bytes(
+            key.public_key().public_bytes(
+                serialization.Encoding.PEM,
+                serialization.PublicFormat.SubjectPublicKeyInfo,
+            )
+        )
     return folder
 
 
@@ -186,14 +199,15 @@ def test_a_key_that_is_of_no_use_says_why(
 
 
 @pytest.mark.parametrize(
-    "options", ["-algorithm ed448", "-algorithm RSA -pkeyopt rsa_keygen_bits:1024"]
+    "generate",
+    [ed448.Ed448PrivateKey.generate, lambda: rsa.generate_private_key(65537, 1024)],
+    ids=["Ed448", "RSA of 1024 bits"],
 )
 def test_keys_of_other_kinds_and_small_ones_are_refused(
-    tmp_path: Path, options: str
+    tmp_path: Path, generate: Callable[[], Any]
 ) -> None:
     path = tmp_path / "key"
-    command = f"openssl genpkey {options} -out {path}"
-    subprocess.run(command.split(), check=True, capture_output=True)
+    path.write_bytes(private_pem(generate()))
     with pytest.raises(BadConfiguration, match="no use|2048 bits"):
         SigningKey.load(str(path))
 

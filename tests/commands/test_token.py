@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -182,12 +181,3 @@ def test_a_token_on_the_command_line_is_not_shown_for_long(
     seen = titles(of=subscriber.process.pid)
     assert "sesame" not in seen
     assert "trickle sub nothing" in seen
-
-
-def test_the_process_list_agrees(programs: Programs) -> None:
-    _, http = programs.serve()
-    sub = ("sub", "nothing", "-s", http.url, "--token", "sesame-open-up")
-    subscriber = programs.start(*sub)
-    subscriber.says("waiting")
-    listed = subprocess.run(["ps", "axww"], capture_output=True, check=True).stdout
-    assert b"sesame-open-up" not in listed
