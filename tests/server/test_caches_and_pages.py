@@ -61,6 +61,14 @@ async def test_a_complete_segment_by_its_number_may_be_kept(running: Running) ->
     assert (again.status, again.body) == (200, b"one")
 
 
+async def test_head_tells_caches_what_get_does(running: Running) -> None:
+    peer = await cam(running, "one")
+    for target in ("/cam/0", "/cam/-2"):
+        get, head = await peer.get(target), await peer.request("HEAD", target)
+        for field in ("ETag", "Cache-Control", "Content-Length", "Content-Type"):
+            assert head[field] == get[field], (target, field)
+
+
 async def test_a_new_life_of_a_seq_has_another_etag(running: Running) -> None:
     peer = await cam(running, "one", "two")
     etag = (await peer.get("/cam/0"))["ETag"]
@@ -218,6 +226,10 @@ async def test_a_channel_has_a_page(running: Running) -> None:
     }
     assert (await peer.get("/nothing")).status == 404
     assert (await peer.request("HEAD", "/cam")).body == b""
+    await peer.request("DELETE", "/cam")
+    heard = await peer.get("/cam")
+    assert parse(heard.body)["closed"] is True
+    assert heard["Lp-Trickle-Closed"] is None  # which never comes with content
 
 
 async def test_an_empty_channel_was_never_written(running: Running) -> None:

@@ -345,3 +345,26 @@ async def test_a_part_beyond_the_live_edge_can_be_waited_for_in_vain(
     reader = await running.connect()
     heard = await reader.request("GET", "/cam/0", "Range: bytes=9-", "Prefer: wait=0")
     assert (heard.status, heard["Lp-Trickle-Timeout"]) == (408, "wait")
+
+
+async def test_requests_behind_each_other_are_answered_in_turn(
+    running: Running,
+) -> None:
+    peer = await whole(running)
+    asked = [
+        ("GET", "/cam/1", "Prefer: wait=0"),
+        ("HEAD", "/cam/0", ""),
+        ("GET", "/cam/0", "Range: bytes=20-"),
+        ("GET", "/cam/0", "Range: bytes=8-"),
+        ("GET", "/", ""),
+        ("GET", "/cam/0", ""),
+    ]
+    await peer.send(
+        "".join(
+            f"{method} {target} HTTP/1.1\r\nHost: a\r\n{field or 'X: y'}\r\n\r\n"
+            for method, target, field in asked
+        ).encode()
+    )
+    answers = [await peer.hear(method) for method, _, _ in asked]
+    assert [answer.status for answer in answers] == [408, 200, 416, 206, 200, 200]
+    assert (answers[3].body, answers[5].body) == (b"89", ALL)

@@ -43,6 +43,11 @@ def full(error: LimitReached) -> Answer:
 _MAX_AGE: Final = 60
 
 
+def is_lasting(segment: Segment, asked: int) -> bool:
+    """Whether what `asked` stands for will never be anything else than it is now."""
+    return segment.ended and asked >= 0 and not segment.incomplete
+
+
 def cache_of(*, private: bool) -> str:
     """What caches may do with a segment that is complete, asked for by its number.
     `private`: not everybody may read it."""

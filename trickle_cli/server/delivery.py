@@ -31,6 +31,7 @@ from trickle_cli.server.answers import (
     ended,
     etag_of,
     full,
+    is_lasting,
     not_in_time,
     not_modified,
 )
@@ -118,7 +119,7 @@ class Delivery(Reader):
 
     def start(self, segment: Segment) -> None:
         """Deliver `segment`, or wait for it. LimitReached."""
-        if segment.ended and self._wanted.seq >= 0 and not segment.incomplete:
+        if is_lasting(segment, self._wanted.seq):
             etag = etag_of(self._channel, segment)
             unless = self._wanted.unless
             if unless and (unless.strip() == b"*" or etag in tags_in(unless)):

@@ -34,7 +34,16 @@ from trickle_cli.protocol.requests import (
 from trickle_cli.protocol.responses import CONTINUE, Answer, problem
 from trickle_cli.protocol.sequence import NEXT
 from trickle_cli.relay import Channel, Hub
-from trickle_cli.server.answers import about, ended, full, missing, not_found
+from trickle_cli.server.answers import (
+    about,
+    cache_of,
+    ended,
+    etag_of,
+    full,
+    is_lasting,
+    missing,
+    not_found,
+)
 from trickle_cli.server.changes import ChangesDelivery, sees_all, visible_answer
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
@@ -138,6 +147,10 @@ class Handlers:
         answer = about(channel, segment)
         if channel.name == CHANGEFEED and not sees_all(connection.caller):
             answer = visible_answer(channel, segment, connection.caller)
+        elif is_lasting(segment, wanted.seq):
+            private = self._gate.is_private(channel.name)
+            etag, cache = etag_of(channel, segment), cache_of(private=private)
+            answer = answer._replace(etag=etag, cache=cache)
         length = answer.size if segment.ended else None
         complete = segment.ended and not segment.incomplete
         connection.describe(answer._replace(complete=complete), length)

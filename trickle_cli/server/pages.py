@@ -61,8 +61,8 @@ def _utc(seconds: float) -> str:
 def show_channel(hub: Hub, channel: Channel) -> Answer:
     """The page of one channel."""
     (statistics,) = snapshot(hub, [channel])
-    answer = Answer(latest=channel.head, epoch=channel.epoch, closed=channel.closed)
-    return answer._replace(type=_JSON, body=_encode(asdict(statistics)))
+    body = _encode(asdict(statistics))
+    return Answer(latest=channel.head, epoch=channel.epoch, type=_JSON, body=body)
 
 
 def visible_channels(hub: Hub, caller: Caller) -> list[Channel]:
