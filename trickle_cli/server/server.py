@@ -185,15 +185,20 @@ class Server:
             try:
                 with trio.fail_after(self.config.patience.head):
                     await secure.do_handshake()
-            except BaseException as error:
-                self._addresses.leave(visitor)
-                await trio.aclose_forcefully(secure)
-                if isinstance(error, trio.TooSlowError | trio.BrokenResourceError):
-                    return
+            except (trio.TooSlowError, trio.BrokenResourceError):
+                await self._turn_away(visitor, secure)
+                return
+            except BaseException:
+                await self._turn_away(visitor, secure)
                 raise
             stream = secure
         transport = StreamTransport(stream)
         await transport.run(self._connect(transport, visitor))
+
+    async def _turn_away(self, visitor: Visitor, stream: trio.abc.Stream) -> None:
+        """The handshake has come to nothing."""
+        self._addresses.leave(visitor)
+        await trio.aclose_forcefully(stream)
 
     def _connect(self, transport: Transport, visitor: Visitor) -> Connection:
         """A connection that serves `visitor`, or, if there are too many, says so."""
