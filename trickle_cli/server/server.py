@@ -34,6 +34,8 @@ _WATCH_INTERVAL: Final = 0.5
 _DRAIN_INTERVAL: Final = 0.05
 #: Connections beyond the limit that are told so; others are just closed.
 _MAX_REFUSED: Final = 64
+#: Seconds that it may take to close a connection that was never served.
+_TURN_AWAY_PATIENCE: Final = 1
 #: Seconds in which those are to ask something, to be told.
 _REFUSED_PATIENCE: Final = 2
 
@@ -189,7 +191,8 @@ class Server:
                 await self._turn_away(visitor, secure)
                 return
             except BaseException:
-                await self._turn_away(visitor, secure)
+                with trio.move_on_after(_TURN_AWAY_PATIENCE, shield=True):
+                    await self._turn_away(visitor, secure)
                 raise
             stream = secure
         transport = StreamTransport(stream)
