@@ -49,9 +49,100 @@ ATTACKS: dict[str, tuple[bytes, int | None]] = {
     "half a chunk": (b"POST /other/0 %bffff\r\nabc" % CHUNKED, None),
     "no size of a chunk": (b"POST /other/0 %bwhat\r\nabc\r\n" % CHUNKED, 400),
     "the size of a planet": (b"POST /other/0 %b%b\r\n" % (CHUNKED, b"f" * 40), 400),
+    # Two readers of the same bytes who disagree on where a message ends: smuggling.
+    "a length twice": (
+        b"POST /cam/9 %bContent-Length: 1\r\nContent-Length: 1\r\n\r\na" % HEAD,
+        400,
+    ),
+    "a list of lengths": (b"POST /cam/9 %bContent-Length: 1, 1\r\n\r\na" % HEAD, 400),
+    "a length with a sign": (b"POST /cam/9 %bContent-Length: +1\r\n\r\na" % HEAD, 400),
+    "a negative length": (b"POST /cam/9 %bContent-Length: -1\r\n\r\na" % HEAD, 400),
+    "a length in hexadecimal": (
+        b"POST /cam/9 %bContent-Length: 0x1\r\n\r\na" % HEAD,
+        400,
+    ),
+    "a length without end": (
+        b"POST /cam/9 %bContent-Length: %b\r\n\r\na" % (HEAD, b"9" * 40),
+        400,
+    ),
+    "a length of nothing": (b"POST /cam/9 %bContent-Length: \r\n\r\na" % HEAD, 400),
+    "a blank before the colon": (
+        b"POST /cam/9 %bTransfer-Encoding : chunked\r\n\r\n" % HEAD,
+        400,
+    ),
+    "chunked twice": (
+        b"POST /cam/9 %bTransfer-Encoding: chunked, chunked\r\n\r\n" % HEAD,
+        400,
+    ),
+    "chunked in two fields": (
+        b"POST /cam/9 %bTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n"
+        % HEAD,
+        400,
+    ),
+    "chunked and then not": (
+        b"POST /cam/9 %bTransfer-Encoding: chunked, identity\r\n\r\n" % HEAD,
+        400,
+    ),
+    "almost chunked": (
+        b"POST /cam/9 %bTransfer-Encoding: xchunked\r\n\r\n" % HEAD,
+        400,
+    ),
+    "chunked in a folded field": (
+        b"POST /cam/9 %bTransfer-Encoding:\r\n chunked\r\n\r\n" % HEAD,
+        400,
+    ),
+    "chunked in HTTP/1.0": (
+        b"POST /cam/9 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "a chunk in hexadecimal twice": (b"POST /cam/9 %b0x1\r\na\r\n" % CHUNKED, 400),
+    "a chunk with a sign": (b"POST /cam/9 %b+1\r\na\r\n" % CHUNKED, 400),
+    "a chunk that is longer than it says": (
+        b"POST /other/0 %b1\r\nab\r\n0\r\n\r\n" % CHUNKED,
+        400,
+    ),
+    "a chunk that ends in a line feed": (
+        b"POST /other/0 %b1\na\n0\n\n" % CHUNKED,
+        400,
+    ),
+    "a chunk extension without end": (
+        b"POST /other/0 %b1;%b" % (CHUNKED, b"x" * 400_000),
+        400,
+    ),
+    "trailers without end": (
+        b"POST /other/0 %b0\r\n%b" % (CHUNKED, b"A: b\r\n" * 60_000),
+        400,
+    ),
+    "a bare carriage return": (b"GET /cam/0 %bA: b\rC: d\r\n\r\n" % HEAD, 400),
+    "a field without a name": (b"GET /cam/0 %b: b\r\n\r\n" % HEAD, 400),
+    "a blank in a name": (b"GET /cam/0 %bA B: c\r\n\r\n" % HEAD, 400),
+    "two hosts": (b"GET /cam/0 %bHost: there\r\n\r\n" % HEAD, 400),
+    "an upgrade with a body": (
+        b"POST /cam/9 %bConnection: Upgrade\r\nUpgrade: h2c\r\n"
+        b"Content-Length: 1\r\n\r\na" % HEAD,
+        400,
+    ),
+    "a version with a tail": (b"GET /cam/0 HTTP/1.10\r\nHost: here\r\n\r\n", 400),
+    "no version": (b"GET /cam/0\r\n\r\n", 400),
+    "a method in small letters": (b"get /cam/0 %b\r\n" % HEAD, 400),
+    "an expectation that cannot be met": (
+        b"POST /cam/9 %bExpect: a miracle\r\nContent-Length: 1\r\n\r\n" % HEAD,
+        417,
+    ),
+    "a web page of another place": (
+        b"POST /cam/9 %bOrigin: http://evil.example\r\nContent-Length: 1\r\n\r\na"
+        % HEAD,
+        403,
+    ),
     "a wait for the head": (b"GET /cam/-1 %b\r\n" % HEAD, None),
     "a publisher that only promises": (b"POST /other/-1 " + CHUNKED, None),
 }
+
+
+def asks_for_the_head(peer: socket.socket) -> bool:
+    """Whether a well-behaved request is answered."""
+    peer.sendall(b"GET /cam/next %b\r\n" % HEAD)
+    return peer.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
 class Attack:
@@ -83,9 +174,12 @@ class Attack:
 def test_a_stranger_is_told_what_is_wrong(common: Http, name: str) -> None:
     if common.ask("GET", "/cam/next")[0] == 404:
         common.make("cam", b"first")
-    attack = Attack(common, name)
-    answer = attack.answer()
-    attack.leave(rudely=False)
+    with socket.create_connection(common.address, PATIENCE) as beside:
+        assert asks_for_the_head(beside)
+        attack = Attack(common, name)
+        answer = attack.answer()
+        attack.leave(rudely=False)
+        assert asks_for_the_head(beside)  # the connection beside it goes on
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {attack.status} ".encode()), answer
     assert body.count(b"\n") == 1, body  # one line, which says so
