@@ -13,7 +13,9 @@ from trickle_cli.statistics import (
     SubscriberStatistics,
 )
 
-PUBLISHER = PublisherStatistics(seq=3, segment_size=10, segments=3, size=40)
+PUBLISHER = PublisherStatistics(
+    seq=3, segment_size=10, segments=3, size=40, lost=0, reconnects=0, waiting=""
+)
 SUBSCRIBER = SubscriberStatistics(
     seq=None,
     head=None,

@@ -14,7 +14,7 @@
     ├── SegmentTooLarge        more bytes than one segment may hold (413)
     ├── FirstByteTimeout       the first byte of a segment came too late (408)
     ├── LimitReached           a table of the server is full (429, 503)
-    └── SegmentConflict        a write to a segment that is over (409)
+    └── SegmentConflict        a write that does not fit the segment (409)
 
 A library caller tells outcomes apart by class and by the fields named in each
 `__init__`; `str(error)` is one line for a person.
@@ -139,9 +139,15 @@ class LimitReached(TrickleError):
 
 
 class SegmentConflict(TrickleError):
-    """A write to segment `seq`, which is over; `latest` is where to go on."""
+    """A write to segment `seq` that does not fit what is there: it is over, or somebody
+    else's, or has fewer bytes (`size`, if that is known) than were to be before this
+    write. `latest` is where to go on."""
 
-    def __init__(self, seq: int, latest: int) -> None:
-        super().__init__(f"segment {seq} is complete already; the head is {latest}")
+    def __init__(
+        self, seq: int, latest: int, *, size: int | None = None, reason: str = ""
+    ) -> None:
+        reason = reason or "is complete already"
+        super().__init__(f"segment {seq} {reason}; the head is {latest}")
         self.seq = seq
         self.latest = latest
+        self.size = size

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class PublisherStatistics:
     """`seq` is the segment that is being sent, None before the first;
-    `segment_size` is what it has so far."""
+    `segment_size` is what it has so far; `lost` counts segments of which something may
+    not have arrived; `waiting` tells what holds it up, "" if nothing does."""
 
     seq: int | None
     segment_size: int
     segments: int
     size: int
+    lost: int
+    reconnects: int
+    waiting: str
 
 
 @dataclass(frozen=True, kw_only=True)

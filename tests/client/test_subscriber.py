@@ -242,7 +242,10 @@ async def test_not_found_after_an_epoch_is_a_channel_that_vanished() -> None:
         peer, _ = await server.asked("GET /cam/1")
         await peer.send(say.NOT_FOUND)
 
-    async with scripted(script) as server, Subscriber(server.endpoint()) as subscriber:
+    async with (
+        scripted(script) as server,
+        Subscriber(server.endpoint(), retry_for=0) as subscriber,
+    ):
         assert await _one(subscriber) == (0, b"zero")
         with pytest.raises(ChannelVanished, match="is lost"):
             await subscriber.read()

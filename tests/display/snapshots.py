@@ -29,7 +29,9 @@ _CHANNEL = ChannelStatistics(
     closed=False,
     lossless=False,
 )
-_PUBLISHER = PublisherStatistics(seq=None, segment_size=0, segments=0, size=0)
+_PUBLISHER = PublisherStatistics(
+    seq=None, segment_size=0, segments=0, size=0, lost=0, reconnects=0, waiting=""
+)
 _SUBSCRIBER = SubscriberStatistics(
     seq=None,
     head=None,

@@ -581,6 +581,8 @@ OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
         st.booleans(),
         st.just(""),
         st.just(False),
+        st.sampled_from([b"", b"0123456789abcdef"]),
+        SEQS,
     ),
     st.builds(
         Subscribe,

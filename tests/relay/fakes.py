@@ -74,17 +74,24 @@ class TakingReader(Reader):
 class Writer(Publication):
     """A publication that counts its verdicts."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, owner: bytes = b"", offset: int = 0) -> None:
+        super().__init__(owner, offset)
         self.judgements = 0
 
     def judged(self) -> None:
         self.judgements += 1
 
 
-def publish(channel: Channel, seq: int, *, reset: bool = False) -> Writer:
+def publish(
+    channel: Channel,
+    seq: int,
+    *,
+    reset: bool = False,
+    owner: bytes = b"",
+    offset: int = 0,
+) -> Writer:
     """Open a publication."""
-    writer = Writer()
+    writer = Writer(owner, offset)
     channel.publish(writer, seq, reset=reset)
     return writer
 

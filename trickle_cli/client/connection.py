@@ -29,6 +29,8 @@ from trickle_cli.protocol.http1 import (
     ResponseParser,
 )
 
+#: Seconds in which an answer that is just a text is to end.
+_TEXT_TIMEOUT: Final = 30
 #: Seconds that connecting may take, TLS and all.
 CONNECT_TIMEOUT: Final = 10
 _RECEIVE_SIZE: Final = 256 * 1024
@@ -74,10 +76,14 @@ class Connection:
         raise ProtocolViolation(f"{self.where} began another answer inside of one")
 
     async def text(self, limit: int = 1000) -> str:
-        """The response's body to its end, and of it the first `limit` bytes."""
+        """The response's body to its end, and of it the first `limit` bytes. It must
+        not take long."""
         body = b""
-        while (data := await self.data()) is not None:
-            body = (body + data)[:limit]
+        with trio.move_on_after(_TEXT_TIMEOUT) as reading:
+            while (data := await self.data()) is not None:
+                body = (body + data)[:limit]
+        if reading.cancelled_caught:
+            raise ConnectionFailed(f"{self.where} does not end its answer")
         return body.decode("utf-8", "replace").strip()
 
     async def skip(self, count: int) -> bool:

@@ -18,6 +18,7 @@ from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.client.proxy import proxy_for
 from trickle_cli.client.reasons import unreachable
 from trickle_cli.errors import (
+    ChannelClosed,
     ChannelNotFound,
     ConnectionFailed,
     NotAllowed,
@@ -65,12 +66,14 @@ class Head:
 @dataclass(frozen=True, kw_only=True)
 class SegmentInfo:
     """What a server tells of segment `seq`: its bytes by now, and whether those are
-    all. `latest` is the head. None and "" where the server does not tell."""
+    all. `is_incomplete`: it has ended before it was whole. `latest` is the head. None
+    and "" where the server does not tell."""
 
     seq: int
     latest: int | None
     size: int | None
     is_complete: bool | None
+    is_incomplete: bool
     epoch: str
 
 
@@ -127,16 +130,19 @@ class Control:
 
     async def inspect(self, seq: int) -> SegmentInfo:
         """What there is of segment `seq`, which may be relative. ChannelNotFound,
-        SegmentNotFound if it has not begun or is not there any more."""
+        SegmentNotFound if it has not begun or is not there any more, ChannelClosed."""
         answer, text = await self._ask(Inspect(self._endpoint.channel, seq))
         if answer.status == SEGMENT_MISSING:
             raise SegmentNotFound(seq, answer.latest)
         self._require(answer, text)
+        if answer.closed:
+            raise ChannelClosed(self._endpoint.channel, where=self._endpoint.server)
         return SegmentInfo(
             seq=seq if answer.seq is None else answer.seq,
             latest=answer.latest,
             size=answer.size,
             is_complete=answer.complete,
+            is_incomplete=answer.incomplete,
             epoch=answer.epoch,
         )
 

@@ -11,20 +11,32 @@ The preconnected request goes out when the publisher has not come to the next
 segment by itself for a moment (`_PRECONNECT_DELAY`). When segments are short and
 quick, head, body and end thus leave in one call instead. One that has waited for long
 is opened anew, before the server tires of it.
+
+What is sent is kept until the server has it: until it answers, or, within a segment,
+says how far it has got, which it is asked when much is kept. When a connection breaks,
+a task (`_mend`) asks where the server stands, and sends the rest again on another; the
+caller waits meanwhile. Each request says who we are and at which byte its body begins,
+so nothing gets there twice. A server that does not know of this is not sent anything
+twice either: there, a segment that was broken off is given up, and counted as lost.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Final
 
 import trio
 
+from trickle_cli.client.backoff import CAP_IN_SEGMENT, Backoff
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
-from trickle_cli.client.control import Control
+from trickle_cli.client.control import Control, Head
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.outgoing import Outgoing
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -34,6 +46,7 @@ from trickle_cli.errors import (
     NotAllowed,
     ProtocolViolation,
     SegmentConflict,
+    SegmentNotFound,
     SegmentTooLarge,
     TrickleError,
     UnexpectedStatus,
@@ -42,6 +55,7 @@ from trickle_cli.protocol.http1 import LAST_CHUNK, chunk
 from trickle_cli.protocol.names import DEFAULT_TYPE, FIRST_BYTE
 from trickle_cli.protocol.requests import Publish, encode
 from trickle_cli.protocol.responses import Answer, decode
+from trickle_cli.protocol.sequence import OLDEST
 from trickle_cli.statistics import PublisherStatistics
 
 #: Seconds after which the next request is opened ahead of its segment.
@@ -52,6 +66,17 @@ _PRECONNECT_RETRY: Final = 1.0
 #: Servers give it up after 10, and then our first byte might cross their answer.
 _RENEWAL: Final = 7.0
 _RENEWAL_LOOK: Final = 1.0
+#: Bytes that are kept at most. When half of that is, the server is asked what it has,
+#: and again, seconds later, if it has not got on.
+BUFFER: Final = 16 * 1024 * 1024
+_ASK_PAUSE: Final = 0.1
+#: Bytes of the secret by which a server knows us again.
+_ID_SIZE: Final = 16
+#: Seconds for which a server that has gone is tried again.
+RETRY_FOR: Final = 60.0
+#: What stands in the way now and perhaps not later: too many of something, no room on
+#: the server's disk, no byte in time, a proxy whose server is not there.
+_PASSING: Final = frozenset({408, 429, 502, 503, 504, 507})
 
 _NOT_MADE: Final = "start the server with --autocreate, or without --no-create"
 
@@ -60,55 +85,67 @@ class _Lane:
     """One of the two connections, and the request on it.
 
     `seq` is None when it is free. `owed` is a head that is to go out with the
-    first bytes of the body. `begun`: some of the body was sent, `ended`: all. `waits`
-    is since when (trio's clock) the server knows of a request that has not begun.
+    first bytes of the body. `outgoing` is the segment, once some of it was sent.
+    `waits` is since when (trio's clock) the server knows of a request that has not
+    begun. `is_mending`: the connection broke within the segment, and another is on the
+    way, on which `_mend` sends.
     """
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.seq: int | None = None
         self.owed = b""
-        self.begun = False
-        self.ended = False
+        self.outgoing: Outgoing | None = None
         self.is_opening = False
+        self.is_mending = False
         self.waits: float | None = None
 
     def free(self) -> None:
         self.seq = None
         self.owed = b""
-        self.begun = self.ended = False
+        self.outgoing = None
+        self.is_mending = False
         self.waits = None
 
 
 class SegmentWriter:
-    """A segment being published, from `Publisher.next`. `seq` is its number.
+    """A segment being published, from `Publisher.next`. `seq` is its number, `size`
+    the bytes written, `is_lost` whether something of it may not have arrived, for good:
+    then nothing more of it is sent.
 
     All methods raise what has ended the publisher, see there.
     """
 
-    def __init__(self, publisher: Publisher, lane: _Lane, seq: int) -> None:
-        self.seq = seq
-        self.size = 0
+    def __init__(self, publisher: Publisher, lane: _Lane, outgoing: Outgoing) -> None:
         self.is_open = True
-        self.has_begun = False
         self._publisher = publisher
         self._lane = lane
+        self._outgoing = outgoing
+
+    @property
+    def seq(self) -> int:
+        return self._outgoing.seq
+
+    @property
+    def size(self) -> int:
+        return self._outgoing.size
+
+    @property
+    def is_lost(self) -> bool:
+        return self._outgoing.lost
 
     async def write(self, data: bytes) -> None:
         """Send `data` now. Waits while the server does not take it."""
         if data:
-            await self._send(data, chunk(data))
+            await self._publisher._send(self._lane, self._outgoing, data)  # noqa: SLF001
 
     async def close(self, data: bytes = b"") -> None:
         """Send `data`, the last of it, and the end. Harmless if it has ended."""
         if self.is_open:
             self.is_open = False
-            framed = chunk(data) if data else b""
-            await self._send(data, framed + LAST_CHUNK)
-
-    async def _send(self, data: bytes, framed: bytes) -> None:
-        await self._publisher._send(self, self._lane, framed)  # noqa: SLF001
-        self.size += len(data)
+            await self._publisher._send(  # noqa: SLF001
+                self._lane, self._outgoing, data, end=True
+            )
 
 
 class Publisher:
@@ -118,10 +155,14 @@ class Publisher:
     where it stands. Leaving drops the connections, and what they still carried;
     `flush` or `close` before that.
 
+    A server that has gone is tried again for `retry_for` seconds, and nothing is lost
+    by that. `lost` are the segments of which something is, or may be: those broken off
+    where the server does not know publishers again, or has forgotten what it had.
+
     Whatever ends it is raised by every call from then on: ChannelClosed,
     ChannelNotFound, SegmentTooLarge, SegmentConflict (somebody else ended our
     segment), LimitReached, NotAllowed, FirstByteTimeout, UnexpectedStatus, and
-    ConnectionFailed if a connection broke with a segment on it.
+    ConnectionFailed if the server does not come back.
     """
 
     def __init__(
@@ -131,35 +172,52 @@ class Publisher:
         type_: str = DEFAULT_TYPE,
         create: bool = True,
         config: ClientConfig | None = None,
+        retry_for: float = RETRY_FOR,
     ) -> None:
         self.endpoint = endpoint
         self.config = config or ClientConfig()
+        self.lost: list[int] = []
         self._type = type_
         self._create = create
+        self._retry_for = retry_for
+        self._id = secrets.token_hex(_ID_SIZE).encode()
+        self._epoch = ""
+        self._resumes: bool | None = None  # whether the server knows us again
+        self._is_met = False  # whether it has taken a segment
         self._lanes = (_Lane(), _Lane())
         self._first_seq = self._next_seq = 0
         self._writer: SegmentWriter | None = None
+        self._kept: list[Outgoing] = []  # what is not answered yet
         self._failure: TrickleError | None = None
         self._failed = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
         self._wants_next = trio.Event()
+        self._wants_room = trio.Event()
         self._segments = 0
         self._size = 0
+        self._ending = 0  # segments that were given up, and are to be ended
+        self._reconnects = 0
+        self._waiting = ""
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery | None = None
+        self._control: Control | None = None
 
     async def __aenter__(self) -> Publisher:
         async with Control(self.endpoint, self.config) as control:
             denied = await self._make(control) if self._create else None
             try:
-                self._first_seq = self._next_seq = (await control.next()).seq
+                head = await control.next()
             except ChannelNotFound:
                 if denied is not None:
                     raise denied from None
                 # The first POST may make it, or else tells us.
+            else:
+                self._first_seq = self._next_seq = head.seq
+                self._epoch, self._resumes = head.epoch, bool(head.epoch)
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
         self._nursery.start_soon(self._preconnect)
         self._nursery.start_soon(self._renew)
+        self._nursery.start_soon(self._make_room)
         return self
 
     async def _make(self, control: Control) -> NotAllowed | None:
@@ -181,6 +239,8 @@ class Publisher:
         self._nursery.cancel_scope.shield = True
         self._nursery.cancel_scope.cancel()
         await self._stack.aclose()  # noqa: ASYNC102 - it is cancelled
+        if self._control is not None:
+            await self._control.__aexit__(None, None, None)
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot, for showing."""
@@ -190,6 +250,9 @@ class Publisher:
             segment_size=0 if writer is None else writer.size,
             segments=self._segments,
             size=self._size + (0 if writer is None else writer.size),
+            lost=len(self.lost),
+            reconnects=self._reconnects,
+            waiting=self._waiting,
         )
 
     async def failed(self) -> TrickleError:
@@ -211,10 +274,11 @@ class Publisher:
         while lane.seq != self._next_seq or lane.is_opening:
             self._check()
             if lane.seq is None:
-                await self._open(lane, self._next_seq)
+                await self._patiently(partial(self._open, lane, self._next_seq))
             else:
                 await self._changed.park()
-        self._writer = SegmentWriter(self, lane, self._next_seq)
+        outgoing = Outgoing(self._next_seq, keeps=self._resumes is not False)
+        self._writer = SegmentWriter(self, lane, outgoing)
         self._next_seq += 1
         self._segments += 1
         self._wants_next.set()
@@ -230,7 +294,7 @@ class Publisher:
         """End the open segment, and wait until the server has taken all."""
         if self._writer is not None:
             await self._writer.close()
-        while any(lane.ended for lane in self._lanes):
+        while self._ending or any(lane.outgoing is not None for lane in self._lanes):
             self._check()
             await self._changed.park()
         self._check()
@@ -241,42 +305,98 @@ class Publisher:
             await self.flush()
         except ChannelClosed:
             return
+        await self._patiently(self._close)
+
+    async def _close(self) -> None:
         async with Control(self.endpoint, self.config) as control:
             with suppress(ChannelNotFound):
                 await control.close()
 
     # What goes out.
 
-    async def _send(self, writer: SegmentWriter, lane: _Lane, framed: bytes) -> None:
+    async def _send(
+        self, lane: _Lane, outgoing: Outgoing, data: bytes, *, end: bool = False
+    ) -> None:
+        """Add `data` to the segment, and its end, and send that."""
         self._check()
-        if lane.seq is None and not writer.has_begun:
-            await self._open(lane, writer.seq)  # the server has tired of waiting
-        if lane.seq != writer.seq or lane.connection is None:
+        await self._until_there_is_room()
+        while lane.outgoing is None and (lane.seq is None or lane.is_opening):
+            self._check()
+            if lane.is_opening:
+                await self._changed.park()
+            elif outgoing.lost:
+                break
+            else:  # the server has tired of waiting
+                await self._patiently(partial(self._open, lane, outgoing.seq))
+        if outgoing.lost:
+            outgoing.add(data)
+            await trio.lowlevel.checkpoint()
+            return
+        if lane.seq != outgoing.seq:
             await trio.lowlevel.checkpoint()  # all is gone when we are cancelled, too
             self._check()
-            raise SegmentConflict(writer.seq, self._next_seq)
-        framed, lane.owed = lane.owed + framed, b""
-        lane.waits = None
-        lane.begun = writer.has_begun = True
-        lane.ended = not writer.is_open
+            raise SegmentConflict(outgoing.seq, self._next_seq)
+        if lane.outgoing is None:
+            lane.outgoing = outgoing
+            lane.waits = None
+            self._kept.append(outgoing)
+        outgoing.add(data)
+        outgoing.ended = end
+        if lane.is_mending or lane.connection is None:
+            await self._until_mended(lane, outgoing)
+            return
+        framed, lane.owed = lane.owed + (chunk(data) if data else b""), b""
+        connection = lane.connection
         try:
-            await lane.connection.send(framed)
-        except ConnectionFailed as error:
-            # If it broke because of an answer, that tells more than the breaking.
+            await connection.send(framed + LAST_CHUNK if end else framed)
+        except ConnectionFailed:
+            # `_watch` finds out why: an answer tells more than the breaking.
             await trio.lowlevel.checkpoint()
-            self._fail(error)
+            await self._until_mended(lane, outgoing)
+        except trio.Cancelled:
+            # Nobody knows how much of it went out: another connection has to go on.
+            await connection.aclose()
+            raise
+
+    async def _until_mended(self, lane: _Lane, outgoing: Outgoing) -> None:
+        self._check()
+        while lane.outgoing is outgoing and lane.is_mending:
+            await self._changed.park()
             self._check()
+
+    async def _until_there_is_room(self) -> None:
+        while (kept := sum([out.kept for out in self._kept])) >= BUFFER:
+            self._check()
+            self._wants_room.set()
+            await self._changed.park()
+        if kept >= BUFFER // 2:
+            self._wants_room.set()
+
+    async def _make_room(self) -> None:
+        """Ask the server what it has, whenever much is kept."""
+        while True:
+            await self._wants_room.wait()
+            self._wants_room = trio.Event()
+            for outgoing in list(self._kept):
+                with suppress(TrickleError):  # whoever sends will notice it, too
+                    control = await self._asking()
+                    info = await control.inspect(outgoing.seq)
+                    if self._resumes and info.epoch == self._epoch:
+                        outgoing.drop_before(info.size or 0)
+            self._changed.unpark_all()
+            await trio.sleep(_ASK_PAUSE)
+
+    async def _asking(self) -> Control:
+        """For questions, once they come up."""
+        if self._control is None:
+            self._control = Control(self.endpoint, self.config)
+        return self._control
 
     async def _open(self, lane: _Lane, seq: int, *, send: bool = False) -> None:
         """Put the request for segment `seq` on `lane`, which is free."""
         lane.seq = seq
         lane.is_opening = True
-        wanted = Publish(
-            self.endpoint.channel, seq, self._type, reset=seq == self._first_seq
-        )
-        host, base_path = self.endpoint.authority, self.endpoint.base_path
-        fields = self.config.fields
-        head = encode(wanted, host=host, base_path=base_path, fields=fields)
+        head = self._head(seq)
         try:
             if lane.connection is None:
                 lane.connection = await connect(self.endpoint, self.config)
@@ -293,6 +413,23 @@ class Publisher:
         finally:
             lane.is_opening = False
             self._changed.unpark_all()
+
+    def _head(self, seq: int, offset: int = 0) -> bytes:
+        endpoint = self.endpoint
+        wanted = Publish(
+            endpoint.channel,
+            seq,
+            self._type,
+            reset=seq == self._first_seq and not offset,
+            publisher=self._id if self._resumes is not False else b"",
+            offset=offset,
+        )
+        return encode(
+            wanted,
+            host=endpoint.authority,
+            base_path=endpoint.base_path,
+            fields=self.config.fields,
+        )
 
     async def _preconnect(self) -> None:
         """Open the next request whenever its time has come."""
@@ -324,6 +461,24 @@ class Publisher:
                     self._wants_next.set()
                     await connection.aclose()
 
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """`attempt` it, again and again if the server cannot be reached."""
+        backoff = Backoff(CAP_IN_SEGMENT)
+        until = trio.current_time() + self._retry_for
+        while True:
+            try:
+                await attempt()
+            except ConnectionFailed as error:
+                if trio.current_time() >= until:
+                    self._fail(error)
+                    raise
+                self._waiting = str(error)
+                self._reconnects += 1
+                await backoff.pause()
+            else:
+                self._waiting = ""
+                return
+
     # What comes in.
 
     async def _watch(self, lane: _Lane, connection: Connection) -> None:
@@ -331,32 +486,90 @@ class Publisher:
         try:
             while True:
                 answer = decode(await connection.response())
-                self._answered(lane, answer, await connection.text())
+                text = await connection.text()
+                if lane.connection is not connection:
+                    break
+                self._answered(lane, answer, text)
                 if not connection.is_reusable:
                     break
-        except (ConnectionFailed, ProtocolViolation) as error:
-            if lane.connection is connection:
-                if lane.begun:
-                    self._fail(ConnectionFailed(f"{error}, in segment {lane.seq}"))
-                lane.free()
+        except ProtocolViolation as error:
+            if lane.connection is connection and lane.outgoing is not None:
+                self._fail(ConnectionFailed(f"{error}, in segment {lane.seq}"))
+        except ConnectionFailed as error:
+            if lane.connection is connection and lane.outgoing is not None:
+                self._interrupted(lane, lane.outgoing, error)
         finally:
             if lane.connection is connection:
                 lane.connection = None
+                if lane.outgoing is None:
+                    lane.free()
             self._wants_next.set()
             self._changed.unpark_all()
             await connection.aclose()
 
     def _answered(self, lane: _Lane, answer: Answer, text: str) -> None:
-        seq, begun, ended = lane.seq, lane.begun, lane.ended
+        seq, outgoing = lane.seq, lane.outgoing
+        self._changed.unpark_all()
+        if seq is None:
+            return
+        if outgoing is None:
+            lane.free()
+            self._answered_early(answer, text, seq)
+        elif answer.status == 200 and outgoing.ended and not answer.closed:
+            self._is_met = True
+            self._note_epoch(answer.epoch)
+            self._arrived(lane, outgoing)
+        elif self._resumes and self._is_passing(answer):
+            self._interrupted(lane, outgoing, self._explain(answer, text, seq))
+        else:
+            self._fail(self._explain(answer, text, seq))
+
+    def _answered_early(self, answer: Answer, text: str, seq: int) -> None:
+        """The answer to a request that has not begun."""
+        if answer.status == 404 and self._resumes and self._is_met:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._revive)
+            return
+        self._wants_next.set()
+        if answer.status == 408:
+            return  # it waited for too long: there will be another
+        if answer.status != 200 or answer.closed:
+            self._fail(self._explain(answer, text, seq))
+        elif seq == self._next_seq:
+            self._next_seq += 1  # somebody has ended it before we came to it
+
+    def _is_passing(self, answer: Answer) -> bool:
+        """Whether it makes sense to ask where the segment stands, and to go on."""
+        if answer.status == 404:
+            return self._is_met
+        return answer.status in _PASSING or (answer.status == 409 and self._is_met)
+
+    def _note_epoch(self, epoch: str) -> None:
+        self._epoch = epoch
+        self._resumes = bool(epoch)
+
+    def _arrived(self, lane: _Lane, outgoing: Outgoing) -> None:
+        """The server has all of it."""
+        self._kept.remove(outgoing)
         lane.free()
         self._wants_next.set()
         self._changed.unpark_all()
-        if seq is None or (answer.status == 408 and not begun):
-            return  # it waited for too long: there will be another
-        if answer.status != 200 or answer.closed or (begun and not ended):
-            self._fail(self._explain(answer, text, seq))
-        elif not begun and seq == self._next_seq:
-            self._next_seq += 1  # somebody has ended it before we came to it
+
+    def _give_up(self, lane: _Lane, outgoing: Outgoing) -> None:
+        """The server may or may not have some of it, and cannot be told the rest."""
+        outgoing.give_up()
+        self.lost.append(outgoing.seq)
+        self._arrived(lane, outgoing)
+        assert self._nursery is not None
+        self._ending += 1
+        self._nursery.start_soon(self._end, outgoing.seq)
+
+    async def _end(self, seq: int) -> None:
+        """Let nobody wait for the rest of a segment that was given up."""
+        with suppress(TrickleError):
+            await (await self._asking()).end_segment(seq)
+        self._ending -= 1
+        self._changed.unpark_all()
 
     def _explain(self, answer: Answer, text: str, seq: int) -> TrickleError:
         """What an answer means that ends the publisher."""
@@ -388,3 +601,113 @@ class Publisher:
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+    # Broken off.
+
+    def _interrupted(
+        self, lane: _Lane, outgoing: Outgoing, error: TrickleError
+    ) -> None:
+        """The request for `outgoing` came to nothing, because of `error`."""
+        lane.connection = None
+        if lane.is_mending:
+            return  # who mends will see
+        if self._resumes is False:
+            self._give_up(lane, outgoing)
+            return
+        lane.is_mending = True
+        lane.owed = b""
+        assert self._nursery is not None
+        self._nursery.start_soon(self._mend, lane, outgoing, error)
+
+    async def _mend(self, lane: _Lane, outgoing: Outgoing, error: TrickleError) -> None:
+        """Bring the rest of `outgoing` to the server, on another connection."""
+        backoff = Backoff(CAP_IN_SEGMENT)
+        until = trio.current_time() + self._retry_for
+        while lane.outgoing is outgoing and lane.is_mending:
+            if trio.current_time() >= until:
+                self._fail(error)
+                return
+            self._waiting = str(error)
+            await backoff.pause()
+            self._reconnects += 1
+            try:
+                await self._mend_once(lane, outgoing)
+            except (ConnectionFailed, ProtocolViolation, UnexpectedStatus) as failure:
+                error = failure
+            except TrickleError as failure:
+                self._fail(failure)
+                return
+        self._waiting = ""
+
+    async def _mend_once(self, lane: _Lane, outgoing: Outgoing) -> None:
+        position = await self._standing(outgoing)
+        if lane.outgoing is not outgoing:
+            return
+        if position is None or position < outgoing.start:
+            self._give_up(lane, outgoing)
+            return
+        connection = await connect(self.endpoint, self.config)
+        lane.connection = connection
+        assert self._nursery is not None
+        self._nursery.start_soon(self._watch, lane, connection)
+        try:
+            await connection.send(self._head(outgoing.seq, position))
+            while data := outgoing.after(position):
+                await connection.send(chunk(data))
+                position += len(data)
+            if outgoing.ended:
+                await connection.send(LAST_CHUNK)
+        except BaseException:
+            await connection.aclose()
+            raise
+        if lane.outgoing is outgoing and lane.connection is connection:
+            lane.is_mending = False  # what is new, its writer sends
+            self._changed.unpark_all()
+
+    async def _standing(self, outgoing: Outgoing) -> int | None:
+        """How many bytes of it the server has. None if it cannot be gone on with."""
+        head = await self._stand()
+        if head is None or outgoing.seq >= head.seq:
+            return 0
+        if not self._resumes:
+            return None
+        control = await self._asking()
+        try:
+            info = await control.inspect(outgoing.seq)
+        except SegmentNotFound:
+            # It was overtaken, and can still be filled, or it is out of the window.
+            oldest = await control.inspect(OLDEST)
+            return 0 if outgoing.seq > oldest.seq else None
+        if info.is_incomplete or info.size is None:
+            return None
+        if info.is_complete and not (outgoing.ended and info.size >= outgoing.size):
+            raise SegmentConflict(outgoing.seq, info.latest or self._next_seq)
+        outgoing.drop_before(info.size)
+        return min(info.size, outgoing.size)
+
+    async def _stand(self) -> Head | None:
+        """Where the channel stands. None if the server has forgotten it: then it is
+        made again, if we may."""
+        control = await self._asking()
+        try:
+            head = await control.next()
+        except ChannelNotFound:
+            if self._create:
+                await self._make(control)
+            return None
+        if head.closed:
+            raise ChannelClosed(self.endpoint.channel, where=self.endpoint.server)
+        self._note_epoch(head.epoch)
+        return head
+
+    async def _revive(self) -> None:
+        """The server knows the channel no more: it has lost its memory."""
+        try:
+            await self._patiently(self._make_again)
+        except TrickleError as error:
+            self._fail(error)
+        self._wants_next.set()
+
+    async def _make_again(self) -> None:
+        if await self._stand() is None:
+            await (await self._asking()).next()

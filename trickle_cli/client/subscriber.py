@@ -13,7 +13,9 @@ What may happen to a request, and what is done about it (`_settle`):
     470, head equal        it has just begun: ask again at once
     470, head above        it fell out of the window: take the oldest there is
     470, another epoch     the numbering began anew: take the oldest there is
-    404                    no such channel; after a success, the channel has ended
+    404                    no such channel; after a success, the channel has ended,
+                           or, where it has an epoch, the server has forgotten it: that
+                           is tried again for a while, as a connection that breaks is
     408, Timeout: wait     ask again at once: see below
     408, 429, 5xx          ask again, later and later
     the connection breaks  connect again, later and later, and ask for the same; if
@@ -40,6 +42,13 @@ from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.resuming import (
+    TryLater,
+    continues,
+    first_of,
+    has_all,
+    require_service,
+)
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -51,7 +60,7 @@ from trickle_cli.errors import (
     UnexpectedStatus,
 )
 from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
-from trickle_cli.protocol.ranges import ByteRange, parse_content_range
+from trickle_cli.protocol.ranges import ByteRange
 from trickle_cli.protocol.requests import Subscribe, encode
 from trickle_cli.protocol.responses import Answer, decode
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
@@ -73,6 +82,11 @@ _RENEWAL_GRACE: Final = 5
 _RESUME_TIMEOUT: Final = 30
 #: Seconds in which what has come already can be read.
 _READ_GRACE: Final = 1
+#: Seconds for which a server that has gone is tried again.
+RETRY_FOR: Final = 60.0
+#: A publisher whose server forgot everything goes on at its own seq. It sends so many
+#: segments again at most, which may have arrived before.
+_RESENT: Final = 2
 
 #: Goes on after a break, see `Subscriber._resume`.
 Resume: TypeAlias = Callable[
@@ -161,6 +175,8 @@ class Subscriber:
         wait: if there is no such channel, wait for it, and start at its first
             segment, unless `start` is a number of its own.
         config: a token, TLS and the like.
+        retry_for: seconds for which a server that has gone, or has forgotten the
+            channel, is tried again once it has worked.
 
     Cancelling a call leaves it usable; leaving the block drops the connections.
     """
@@ -172,14 +188,18 @@ class Subscriber:
         start: int = CURRENT,
         wait: bool = False,
         config: ClientConfig | None = None,
+        retry_for: float = RETRY_FOR,
     ) -> None:
         self.endpoint = endpoint
         self.config = config or ClientConfig()
         self._seq = start
         self._expected = start if start >= 0 else None
         self._wait = wait
+        self._retry_for = retry_for
+        self._failing_since: float | None = None
         self._met = False  # whether the channel has answered once
         self._speaks_epochs = False
+        self._is_carried_on = False
         self._epoch = ""
         self._reader: SegmentReader | None = None
         self._pending: _Asked | None = None
@@ -252,8 +272,9 @@ class Subscriber:
 
         Raises ChannelClosed at the end; before the first success ConnectionFailed
         and ChannelNotFound; NotAllowed and UnexpectedStatus at any time. After the
-        first success, a server that cannot be reached is tried again for ever;
-        ChannelVanished if it has forgotten the channel without a word.
+        first success, ConnectionFailed if the server does not come back, and
+        ChannelVanished if it has forgotten the channel without a word, and nobody
+        makes it again.
         """
         await self._finish_reader()
         while True:
@@ -267,14 +288,17 @@ class Subscriber:
                     await connection.aclose()
                     continue  # this server does not know of renewals
                 if answer.status == 200 and not answer.closed:
-                    return await self._begin(connection, answer, seq)
+                    if self._is_it(answer, seq):
+                        return await self._begin(connection, answer, seq)
+                    await connection.aclose()
+                    continue
                 text = await connection.text()
             except (ConnectionFailed, ProtocolViolation) as error:
                 if connection is not None:
                     await connection.aclose()
                 if not (self._met or self._waiting):
                     raise
-                await self._retry(str(error))
+                await self._retry(error)
                 continue
             except BaseException:
                 if connection is not None:
@@ -343,13 +367,7 @@ class Subscriber:
         seq = answer.seq if answer.seq is not None else asked
         if seq < 0:
             raise ProtocolViolation(f"{connection.where} does not say which segment")
-        expected = self._expected
-        restarted = expected is not None and seq < expected
-        if answer.epoch and self._epoch and answer.epoch != self._epoch:
-            restarted = True
-        lost = range(0)
-        if expected is not None and seq > expected and not restarted:
-            lost = range(expected, seq)
+        restarted, lost = self._missed(answer, seq)
         pending: _Asked | None
         try:
             pending = await self._ask(seq + 1)
@@ -359,7 +377,7 @@ class Subscriber:
         self._pending = pending
         self._met = True
         self._waiting = ""
-        self._backoff.reset()
+        self._works()
         self._at_once = 0
         self._epoch = answer.epoch
         self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
@@ -377,9 +395,55 @@ class Subscriber:
         )
         return self._reader
 
-    async def _retry(self, reason: str, at_least: float = 0) -> None:
-        """Wait before the next attempt, because of `reason`."""
-        self._waiting = reason
+    def _is_new(self, answer: Answer) -> bool:
+        """Whether the numbering began anew since the last segment."""
+        return bool(answer.epoch and self._epoch and answer.epoch != self._epoch)
+
+    def _is_it(self, answer: Answer, asked: int) -> bool:
+        """Whether the segment that `answer` begins is the next one. If the numbering
+        began anew, that may not be the one with the number that we came to: ask for
+        the oldest then, to know where it began."""
+        if self._expected is None or not self._is_new(answer) or answer.seq is None:
+            return True
+        is_newest = answer.latest in {None, answer.seq + 1}  # so we waited for it
+        if asked == answer.seq == self._expected and not self._is_carried_on:
+            if is_newest and self._failing_since is None:
+                return True
+            self._seq = OLDEST
+            return False
+        if asked == OLDEST and self._failing_since is not None:
+            # Whoever published before may go on; those were sent again.
+            repeated = self._expected - answer.seq
+            if answer.seq > 0 and 0 <= repeated <= _RESENT:
+                self._is_carried_on = True
+                self._seq = self._expected
+                return repeated == 0
+        return True
+
+    def _missed(self, answer: Answer, seq: int) -> tuple[bool, range]:
+        """Whether the numbering began anew with segment `seq`, and which segments
+        were missed before it, as far as that can be known."""
+        expected = self._expected
+        if expected is None:
+            return False, range(0)
+        if seq < expected:
+            return True, range(expected, max(expected, self._head or 0))
+        return self._is_new(answer), range(expected, seq)
+
+    def _works(self) -> None:
+        """The server has answered as it should."""
+        self._failing_since = None
+        self._is_carried_on = False
+        self._backoff.reset()
+
+    async def _retry(self, error: TrickleError, at_least: float = 0) -> None:
+        """Wait before the next attempt, because of `error`, or raise that."""
+        now = trio.current_time()
+        if self._failing_since is None:
+            self._failing_since = now
+        if self._met and now - self._failing_since >= self._retry_for:
+            raise error
+        self._waiting = str(error)
         self._reconnects += 1
         self._backoff.cap = CAP
         await self._backoff.pause(at_least)
@@ -392,7 +456,7 @@ class Subscriber:
         if status == SEGMENT_MISSING:
             self._met = True
             self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
-            if asked >= 0 and self._epoch and answer.epoch not in {"", self._epoch}:
+            if asked >= 0 and self._is_new(answer):
                 self._seq = OLDEST  # seqs began anew: what we ask for is far ahead
             else:
                 await self._settle_missing(answer.latest, asked)
@@ -404,9 +468,8 @@ class Subscriber:
             self._met = True
             self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
         elif status in {408, 429} or status >= 500:
-            await self._retry(
-                f"{self.endpoint.server}: {text}", answer.retry_after or 0
-            )
+            error = TryLater(f"{self.endpoint.server}: {text}")
+            await self._retry(error, answer.retry_after or 0)
         elif status == 400 and asked < CURRENT:
             self._seq = CURRENT  # an older server, which cannot count back
         else:
@@ -425,7 +488,8 @@ class Subscriber:
     async def _settle_absent(self) -> None:
         channel, where = self.endpoint.channel, self.endpoint.server
         if self._speaks_epochs:
-            raise ChannelVanished(channel, where=where)
+            await self._retry(ChannelVanished(channel, where=where))
+            return
         if self._met:  # other servers forget a channel when it is closed
             raise ChannelClosed(channel, where=where)
         if not self._wait:
@@ -445,16 +509,20 @@ class Subscriber:
         None if the rest is not to be had."""
         backoff = Backoff(CAP_IN_SEGMENT)
         self._waiting = str(error)
-        while True:
+        until = trio.current_time() + self._retry_for
+        if self._failing_since is None:
+            self._failing_since = trio.current_time()
+        while trio.current_time() < until:
             await backoff.pause()
             self._reconnects += 1
             try:
                 connection = await self._resume_once(reader)
-            except (ConnectionFailed, ProtocolViolation, _TryLater) as failure:
+            except (ConnectionFailed, ProtocolViolation, TryLater) as failure:
                 self._waiting = str(failure)
             else:
                 self._waiting = ""
                 return connection
+        return None
 
     async def _resume_once(self, reader: SegmentReader) -> Connection | None:
         connection = await connect(self.endpoint, self.config)
@@ -464,16 +532,16 @@ class Subscriber:
             with trio.move_on_after(_RESUME_TIMEOUT) as waiting:
                 answer = decode(await connection.response())
             if waiting.cancelled_caught:
-                raise _TryLater(f"{connection.where} does not answer")  # noqa: TRY301
-            _require_service(answer, connection)
-            if _continues(reader, answer):
+                raise TryLater(f"{connection.where} does not answer")  # noqa: TRY301
+            require_service(answer, connection)
+            if continues(reader, answer):
                 known = reader.size
                 if answer.status == 206:
-                    known -= _first_of(answer)
+                    known -= first_of(answer)
                 if await connection.skip(known):
                     reader.incomplete = reader.incomplete or answer.incomplete
                     return connection
-            elif _has_all(reader, answer):
+            elif has_all(reader, answer):
                 reader.incomplete = reader.incomplete or answer.incomplete
                 reader.is_open = False
         except BaseException:
@@ -496,49 +564,3 @@ async def _answer_to(asked: _Asked) -> Answer | None:
     with trio.move_on_at(max(asked.until, trio.current_time() + _READ_GRACE)):
         return decode(await asked.connection.response())
     return None
-
-
-class _TryLater(TrickleError):
-    """The server is there, but cannot serve for now."""
-
-
-def _require_service(answer: Answer, connection: Connection) -> None:
-    if answer.status == 429 or answer.status >= 500:
-        raise _TryLater(f"{connection.where} answers {answer.status}")
-
-
-def _continues(reader: SegmentReader, answer: Answer) -> bool:
-    """Whether `answer` is the same segment as `reader` has begun, from its beginning
-    or from a byte on that is not too late."""
-    if answer.status == 206 and not 0 <= _first_of(answer) <= reader.size:
-        return False
-    return (
-        answer.status in {200, 206}
-        and not answer.closed
-        and answer.seq in {None, reader.seq}
-        and _is_same_epoch(reader, answer)
-    )
-
-
-def _is_same_epoch(reader: SegmentReader, answer: Answer) -> bool:
-    return not (answer.epoch and reader.epoch) or answer.epoch == reader.epoch
-
-
-def _first_of(answer: Answer) -> int:
-    """The byte that a part begins with; -1 if it does not say."""
-    content_range = parse_content_range(answer.range)
-    if content_range is None or content_range.first is None:
-        return -1
-    return content_range.first
-
-
-def _has_all(reader: SegmentReader, answer: Answer) -> bool:
-    """Whether `answer` says that there is nothing beyond what `reader` has got."""
-    content_range = parse_content_range(answer.range)
-    return (
-        answer.status == 416
-        and content_range is not None
-        and content_range.total == reader.size
-        and answer.seq in {None, reader.seq}
-        and _is_same_epoch(reader, answer)
-    )

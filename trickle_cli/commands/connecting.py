@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from trickle_cli.commands.options import parse_server
+from trickle_cli.commands.options import parse_duration, parse_server
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Connecting:
     cert: str | None
     key: str | None
     insecure: bool
+    retry_for: float
 
     def endpoint(self, channel: str) -> Endpoint:
         """Where `channel` is. BadAddress."""
@@ -148,6 +149,16 @@ def connecting(
             help="Do not verify the server's certificate.",
         ),
     ] = False,
+    retry_for: Annotated[
+        float,
+        typer.Option(
+            metavar="TIME",
+            parser=parse_duration,
+            envvar="TRICKLE_RETRY_FOR",
+            help="How long to try a server again that has gone, or has forgotten the"
+            " channel; 0: not at all.",
+        ),
+    ] = "60s",  # type: ignore[assignment] # typer parses defaults, too
 ) -> Connecting:
     """The group of these options."""
     if key is not None and cert is None:
@@ -162,6 +173,7 @@ def connecting(
         cert=cert,
         key=key,
         insecure=insecure,
+        retry_for=retry_for,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIZE: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?")
 _TIME: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_NOTHING: Final = frozenset({"0", "0s"})
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -29,6 +30,11 @@ def parse_size(text: str) -> int:
     if not 1 <= size < math.inf:
         raise typer.BadParameter("a size must be at least one byte, and finite")
     return int(size)
+
+
+def parse_duration(text: str) -> float:
+    """As `parse_time`, but it may be nothing."""
+    return 0.0 if text.strip() in _NOTHING else parse_time(text)
 
 
 def parse_time(text: str) -> float:

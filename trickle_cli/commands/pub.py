@@ -144,20 +144,30 @@ async def _pub(job: _Job) -> ExitCode:
         _open_input(job.file, talk) as source,
     ):
         started = trio.current_time()
-        async with Publisher(endpoint, type_=job.type, config=config) as publisher:
+        async with Publisher(
+            endpoint,
+            type_=job.type,
+            config=config,
+            retry_for=job.connect.retry_for,
+        ) as publisher:
             _announce(endpoint, talk, is_made_up=job.is_made_up)
             _show(publisher, talk)
             try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_fail_early, publisher)
-                    transfer = _Transfer(publisher, job.splitter)
-                    with naming(job.file or "standard input"):
-                        await transfer.run(source, interruption)
-                    nursery.cancel_scope.cancel()
-                await _end(publisher, keep_open=job.keep_open)
+                async with trio.open_nursery() as telling:
+                    telling.start_soon(_tell, publisher, talk)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(_fail_early, publisher)
+                        transfer = _Transfer(publisher, job.splitter)
+                        with naming(job.file or "standard input"):
+                            await transfer.run(source, interruption)
+                        nursery.cancel_scope.cancel()
+                    await _end(publisher, keep_open=job.keep_open)
+                    telling.cancel_scope.cancel()
             finally:
                 _summarize(publisher, talk, trio.current_time() - started)
-    return interruption.code or ExitCode.DONE
+    if interruption.code is not None:
+        return interruption.code
+    return ExitCode.DATA_LOST if publisher.lost else ExitCode.DONE
 
 
 async def _end(publisher: Publisher, *, keep_open: bool) -> None:
@@ -178,6 +188,22 @@ async def _end(publisher: Publisher, *, keep_open: bool) -> None:
 async def _fail_early(publisher: Publisher) -> None:
     """Do not wait for the next input to say that there is nobody to take it."""
     raise await publisher.failed()
+
+
+async def _tell(publisher: Publisher, talk: Talk) -> None:
+    """Say what holds the publisher up, when that changes, and what is lost."""
+    import trio
+
+    said, lost = "", 0
+    while True:
+        waiting = publisher.statistics().waiting
+        if waiting != said:
+            talk.say(f"{waiting}; waiting" if waiting else "here it is")
+            said = waiting
+        for seq in publisher.lost[lost:]:
+            talk.say(f"lost segment {seq}: it was broken off, and may be incomplete")
+        lost = len(publisher.lost)
+        await trio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -287,7 +313,9 @@ def _summarize(publisher: Publisher, talk: Talk, duration: float) -> None:
 
     statistics = publisher.statistics()
     rate = formats.rate(statistics.size / duration if duration > 0 else 0)
+    lost = f"; lost {formats.count(statistics.lost, 'segment')}"
     talk.say(
         f"sent {formats.count(statistics.segments, 'segment')},"
         f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
+        f"{lost if statistics.lost else ''}"
     )

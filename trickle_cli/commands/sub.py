@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,13 @@ Example, the picture of a camera from now on:
   trickle sub cam | ffplay -"""
 
 
+class OnGap(enum.Enum):
+    """What to do when something of a channel could not be had."""
+
+    SKIP = "skip"
+    FAIL = "fail"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     channel: str
@@ -31,6 +39,7 @@ class _Job:
     start: int
     output: str | None
     wait: bool
+    on_gap: OnGap
 
 
 @takes(connect=connecting)
@@ -59,6 +68,13 @@ def sub(
             "--no-wait", help="Exit with 3 at once if there is no such channel."
         ),
     ] = False,
+    on_gap: Annotated[
+        OnGap,
+        typer.Option(
+            help="When something is lost: go on, and exit with 4 at the end; or fail"
+            " at once."
+        ),
+    ] = OnGap.SKIP,
 ) -> None:
     """Write what is published to a channel to standard output, as it comes.
 
@@ -71,6 +87,7 @@ def sub(
         start=start,
         output=output,
         wait=not no_wait,
+        on_gap=on_gap,
     )
     run("sub", lambda: _sub(job))
 
@@ -89,7 +106,11 @@ async def _sub(job: _Job) -> ExitCode:
         interruptible() as interruption,
         open_output(job.output) as output,
         Subscriber(
-            endpoint, start=job.start, wait=job.wait, config=config
+            endpoint,
+            start=job.start,
+            wait=job.wait,
+            config=config,
+            retry_for=job.connect.retry_for,
         ) as subscriber,
         trio.open_nursery() as nursery,
     ):
@@ -97,25 +118,56 @@ async def _sub(job: _Job) -> ExitCode:
         nursery.start_soon(notice_reader, output)
         nursery.start_soon(notice_waiting, subscriber, talk)
         _show(subscriber, talk)
-        with naming("standard output" if job.output is None else job.output):
-            is_whole = await _transfer(subscriber, output, talk)
+        started = trio.current_time()
+        try:
+            with naming("standard output" if job.output is None else job.output):
+                is_whole = await _transfer(subscriber, output, talk, job.on_gap)
+        finally:
+            _summarize(subscriber, talk, trio.current_time() - started)
         nursery.cancel_scope.cancel()
     if interruption.code is not None:
         return interruption.code
     return ExitCode.DONE if is_whole else ExitCode.DATA_LOST
 
 
-async def _transfer(subscriber: Subscriber, output: Output, talk: Talk) -> bool:
-    """Write all segments out; whether nothing was missing."""
+async def _transfer(
+    subscriber: Subscriber, output: Output, talk: Talk, on_gap: OnGap
+) -> bool:
+    """Write all segments out; whether nothing was missing. With `on_gap` FAIL, as far
+    as nothing is."""
     is_whole = True
     async for segment in subscriber:
         is_whole = tell_gap(segment, talk) and is_whole
+        if on_gap is OnGap.FAIL and not is_whole:
+            break
         async for data in segment:
             await output.write(data)
         if segment.incomplete:
             talk.say(f"segment {segment.seq} is incomplete")
             is_whole = False
+            if on_gap is OnGap.FAIL:
+                break
     return is_whole
+
+
+def _summarize(subscriber: Subscriber, talk: Talk, duration: float) -> None:
+    """If anything is missing, say how much."""
+    from trickle_cli.display import formats
+
+    statistics = subscriber.statistics()
+    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
+    missing = ""
+    if statistics.lost:
+        missing += f"; lost {formats.count(statistics.lost, 'segment')}"
+    if statistics.incomplete:
+        missing += f"; {formats.count(statistics.incomplete, 'incomplete segment')}"
+    if not missing:
+        return
+    talk.say(
+        f"received {formats.count(statistics.segments, 'segment')},"
+        f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
+        f"{missing}"
+    )
 
 
 def tell_gap(segment: SegmentReader, talk: Talk) -> bool:

@@ -62,6 +62,7 @@ async def _watch(channel: str, connect: Connecting) -> ExitCode:
             start=OLDEST if is_feed else CURRENT,
             wait=not is_feed,
             config=config,
+            retry_for=connect.retry_for,
         ) as subscriber,
         trio.open_nursery() as nursery,
     ):

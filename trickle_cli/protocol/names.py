@@ -26,6 +26,9 @@ SIZE: Final = b"Lp-Trickle-Size"
 COMPLETE: Final = b"Lp-Trickle-Complete"
 TIMEOUT: Final = b"Lp-Trickle-Timeout"
 EXPECT_CONTENT: Final = b"Expect-Content"
+#: Who publishes, a secret of theirs, and the byte of the segment that a body begins at.
+PUBLISHER: Final = b"Lp-Trickle-Publisher"
+OFFSET: Final = b"Lp-Trickle-Offset"
 
 #: The only value of Lp-Trickle-Closed.
 TERMINATED: Final = b"terminated"

@@ -32,7 +32,9 @@ class Publish(NamedTuple):
 
     `reset`: all segments before it that are open end. `expect`: what the publisher
     wants to hear before it sends the body, if anything. `foreign`: a web page of
-    another place is behind it.
+    another place is behind it. `publisher` is the secret by which a publisher is known
+    when it comes again, b"" for none; `offset` the byte of the segment that its body
+    begins at.
     """
 
     channel: str
@@ -41,6 +43,8 @@ class Publish(NamedTuple):
     reset: bool = False
     expect: str = ""
     foreign: bool = False
+    publisher: bytes = b""
+    offset: int = 0
 
 
 class Subscribe(NamedTuple):
@@ -120,6 +124,8 @@ Operation: TypeAlias = (
 )
 
 _RESET: Final = names.RESET.lower()
+_PUBLISHER: Final = names.PUBLISHER.lower()
+_OFFSET: Final = names.OFFSET.lower()
 _PAGES: Final = {page.value.encode(): page for page in Page}
 _PAGE_PARTS: Final = (b"", b"_")
 #: Fields of a GET that say how it is to be answered.
@@ -235,10 +241,12 @@ def _wait(value: bytes) -> int | None:
     return None
 
 
-def _publish(request: Request, channel: str, seq: int) -> Publish:
+def _publish(request: Request, channel: str, seq: int) -> Publish | Answer:
     type_ = names.DEFAULT_TYPE
     reset = foreign = False
     expect = ""
+    publisher = b""
+    offset: int | None = 0
     for name, value in request.fields:
         if name == b"content-type":
             type_ = _type(value)
@@ -246,9 +254,15 @@ def _publish(request: Request, channel: str, seq: int) -> Publish:
             expect = value.strip().decode("latin-1").lower()
         elif name == _RESET:
             reset = True
+        elif name == _PUBLISHER:
+            publisher = value.strip()
+        elif name == _OFFSET:
+            offset = parse_seq(value.strip())
         elif name == b"origin":
             foreign = has_foreign_origin(request)
-    return Publish(channel, seq, type_, reset, expect, foreign)
+    if offset is None or offset < 0:
+        return problem(400, "an offset is the number of bytes before it")
+    return Publish(channel, seq, type_, reset, expect, foreign, publisher, offset)
 
 
 def _type(value: bytes | None) -> str:
@@ -290,11 +304,8 @@ def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
         case Create(type=type_):
             fields = [(names.EXPECT_CONTENT, type_.encode("latin-1"))]
             return "POST", channel, fields
-        case Publish(seq=seq, type=type_, reset=reset):
-            fields = [(b"Content-Type", type_.encode("latin-1"))]
-            if reset:
-                fields.append((names.RESET, b"1"))
-            return "POST", f"{channel}/{seq}", fields
+        case Publish(seq=seq):
+            return "POST", f"{channel}/{seq}", _publish_fields(wanted)
         case Subscribe(seq=seq):
             return "GET", f"{channel}/{seq}", _subscribe_fields(wanted)
         case Inspect(seq=seq):
@@ -307,6 +318,17 @@ def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
             return "DELETE", f"{channel}/{seq}", []
         case Close():
             return "DELETE", channel, []
+
+
+def _publish_fields(wanted: Publish) -> list[Field]:
+    fields: list[Field] = [(b"Content-Type", wanted.type.encode("latin-1"))]
+    if wanted.reset:
+        fields.append((names.RESET, b"1"))
+    if wanted.publisher:
+        fields.append((names.PUBLISHER, wanted.publisher))
+    if wanted.publisher or wanted.offset:
+        fields.append((names.OFFSET, b"%d" % wanted.offset))
+    return fields
 
 
 def _subscribe_fields(wanted: Subscribe) -> list[Field]:

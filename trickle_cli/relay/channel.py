@@ -20,7 +20,9 @@ Which seqs may be read (`find`):
                           SegmentNotFound
 
 A publication of a segment that was over when it opened is a publisher that starts
-anew: the channel *restarts* there, with a new epoch, unless somebody is publishing.
+anew: the channel *restarts* there, with a new epoch, unless somebody is publishing. But
+if it is the channel's own publisher, known by the owner of the publication, it only
+repeats what may not have arrived: what is there already is passed over.
 
 A closed channel begins nothing more; what it holds can still be read, and at or
 above its head there is the end: ChannelClosed.
@@ -63,7 +65,8 @@ class Channel:
 
     `epoch` names this life of the channel's numbering. `created` is when (clock of the
     hub) it was made, `written` when it last got a byte or an end, or was made;
-    `visited` when, being closed, it last got a reader. `size` and `len()` are
+    `visited` when, being closed, it last got a reader. `owner` is what the publisher
+    is known by who began a segment last. `size` and `len()` are
     what it holds, in bytes and segments; `total` is all bytes it ever got.
     `restless` is the hub's set of channels that want a `tick`.
     """
@@ -86,6 +89,7 @@ class Channel:
         self.size = 0
         self.total = 0
         self.closed = False
+        self.owner = b""
         self.created = self.written = clock()
         self.visited = 0.0
         self._limits = limits
@@ -262,10 +266,17 @@ class Channel:
         first byte if that is -1.
 
         With `reset`, every segment before it that is open ends now. Raises
-        ChannelClosed, LimitReached.
+        ChannelClosed, LimitReached, and SegmentConflict if the segment is another
+        publisher's, or has not got to where this publication is to go on.
         """
         if self.closed:
             raise ChannelClosed(self.name)
+        segment = None
+        if seq != NEXT:
+            segment = self._held.get(seq) or self._awaited.get(seq)
+            self._require_fit(publication, segment, seq)
+        if publication.owner and segment is not None and segment.writers:
+            self._supersede(publication, segment)
         if len(self._publications) >= self._limits.publications:
             raise LimitReached(
                 f"channel '{self.name}' has {self._limits.publications}"
@@ -279,6 +290,47 @@ class Channel:
         if seq != NEXT:
             segment = publication.segment = self._segment_to_write(seq)
             segment.writers += 1
+
+    def _require_fit(
+        self, publication: Publication, segment: Segment | None, seq: int
+    ) -> None:
+        """Where in `segment` (None: it is gone, or not yet there) what is published
+        goes on; SegmentConflict if that cannot be."""
+        owner, offset = publication.owner, publication.offset
+        is_current = bool(owner) and owner == self.owner
+        if is_current:
+            publication.owner = self.owner  # one object for all segments
+        if segment is None or segment.stage is Stage.WAITING:
+            if segment is None and seq < self._gone_below and is_current:
+                publication.repeats = True
+            elif offset:
+                raise SegmentConflict(
+                    seq, self.head, size=0, reason=f"has no byte before {offset}"
+                )
+            return
+        size = segment.size
+        if segment.stage is Stage.OPEN and segment.owner != owner:
+            if segment.owner:
+                raise SegmentConflict(
+                    seq, self.head, size=size, reason="is another publisher's"
+                )
+        elif owner and segment.owner == owner:
+            if offset > size or (segment.ended and segment.incomplete):
+                reason = f"has {size} bytes" + (
+                    ", and is over, incomplete" if segment.ended else ""
+                )
+                raise SegmentConflict(seq, self.head, size=size, reason=reason)
+            publication.repeats = segment.ended
+            publication.skip = size - offset
+        elif is_current:
+            publication.repeats = True
+
+    def _supersede(self, publication: Publication, segment: Segment) -> None:
+        """Its publisher has come again: what it had open on `segment` is over."""
+        for other in list(self._publications):
+            if other.segment is segment and other.owner == publication.owner:
+                self._done(other)
+                other.judge(Verdict.SUPERSEDED)
 
     def _segment_to_write(self, seq: int) -> Segment:
         """What a publication for `seq` writes to. For one that is gone, a segment
@@ -296,6 +348,12 @@ class Channel:
         self, publication: Publication, chunks: Sequence[bytes], *, end: bool
     ) -> Sequence[Reader]:
         """`Publication.write`."""
+        if publication.repeats:
+            if end:
+                self._done(publication)
+            return ()
+        if publication.skip:
+            chunks = _without_first(chunks, publication)
         size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
         if not (size or end):
             return ()  # pushed on as an empty chunk, it would be the end
@@ -308,9 +366,17 @@ class Channel:
                 self._done(publication)
                 return ()
             segment = self._restart(publication, segment.seq)
+        elif segment.owner and segment.owner != publication.owner:
+            raise SegmentConflict(
+                segment.seq,
+                self.head,
+                size=segment.size,
+                reason="is another publisher's",
+            )
         now = self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
             self._begin(segment, now)
+            segment.owner = self.owner = publication.owner
             if not end:
                 self._open.add(segment)
         room = self._limits.segment_size - segment.size
@@ -338,7 +404,7 @@ class Channel:
         this one. SegmentConflict if somebody else is publishing.
         """
         if any(segment.writers for segment in self._open):
-            raise SegmentConflict(seq, self.head)
+            raise SegmentConflict(seq, self.head, size=0)
         self.epoch = _new_epoch()
         while self._order:
             self._evict(self._held[self._order[0]])
@@ -558,3 +624,16 @@ class Channel:
                 self._evict(self._held[self._order[0]])
             else:
                 return
+
+
+def _without_first(
+    chunks: Sequence[bytes], publication: Publication
+) -> Sequence[bytes]:
+    """`chunks` without what `publication` is to skip of them."""
+    rest = []
+    for chunk in chunks:
+        skipped = min(publication.skip, len(chunk))
+        publication.skip -= skipped
+        if skipped < len(chunk):
+            rest.append(chunk[skipped:])
+    return rest

@@ -25,6 +25,7 @@ class Verdict(enum.Enum):
     CLOSED = "closed"  # the channel is closed
     TOO_LARGE = "too large"  # the segment reached its limit and is incomplete
     EVICTED = "evicted"  # the segment fell out of the window while open
+    SUPERSEDED = "superseded"  # its publisher has come again, by another way
 
 
 class Writable(Protocol):
@@ -48,11 +49,20 @@ class Publication:
 
     Subclasses say what a verdict means to them. `segment` is None until it is
     known; `channel` is None until it is open.
+
+    `owner` is what its publisher is known by when it comes again, b"" if by nothing.
+    Such a one says at which byte of the segment it begins (`offset`), and what is
+    there already is passed over: `skip` is how many bytes of that are still to come,
+    `repeats` that all of it is.
     """
 
-    __slots__ = ("channel", "segment", "verdict")
+    __slots__ = ("channel", "offset", "owner", "repeats", "segment", "skip", "verdict")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: bytes = b"", offset: int = 0) -> None:
+        self.owner = owner
+        self.offset = offset
+        self.skip = 0
+        self.repeats = False
         self.channel: Writable | None = None
         self.segment: Segment | None = None
         self.verdict: Verdict | None = None

@@ -141,7 +141,8 @@ class Segment:
 
     `incomplete`: it ended before its publisher said so. `cut`: those who read
     its end must see that, their answers are broken off. `writers` counts the
-    publications on it; `touched` is when (clock of the hub) it was last written,
+    publications on it, `owner` is what its publisher is known by; `touched` is when
+    (clock of the hub) it was last written,
     ended, left by its last writer or, if it has not begun, passed by the head.
     """
 
@@ -152,6 +153,7 @@ class Segment:
         "_tally",
         "cut",
         "incomplete",
+        "owner",
         "seq",
         "size",
         "stage",
@@ -165,6 +167,7 @@ class Segment:
         self.size = 0
         self.incomplete = False
         self.cut = False
+        self.owner = b""
         self.writers = 0
         self.touched = 0.0
         self._tally = tally

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from trickle_cli.errors import ChannelNotFound, LimitReached, SegmentNotFound
+from trickle_cli.errors import (
+    ChannelNotFound,
+    LimitReached,
+    SegmentConflict,
+    SegmentNotFound,
+)
 from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
 from trickle_cli.protocol.ranges import ContentRange
 from trickle_cli.protocol.responses import Answer, problem
@@ -36,6 +41,13 @@ def full(error: LimitReached) -> Answer:
     """A table is full."""
     status = 503 if error.retryable else 429
     return problem(status, str(error), retry_after=RETRY_AFTER)
+
+
+def conflicting(conflict: SegmentConflict) -> Answer:
+    """What is published does not fit what is there."""
+    return problem(409, str(conflict))._replace(
+        seq=conflict.seq, latest=conflict.latest, size=conflict.size
+    )
 
 
 #: Seconds for which caches may answer in our place. A segment that is complete does not

@@ -13,6 +13,7 @@ from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
     LimitReached,
+    SegmentConflict,
     SegmentNotFound,
     TrickleError,
 )
@@ -37,6 +38,7 @@ from trickle_cli.relay import Channel, Hub
 from trickle_cli.server.answers import (
     about,
     cache_of,
+    conflicting,
     ended,
     etag_of,
     full,
@@ -312,6 +314,8 @@ def _answer_for(error: TrickleError, request: Request) -> Answer:
             return not_found(error.channel)
         case LimitReached():
             return full(error)
+        case SegmentConflict():
+            return conflicting(error)
         case _Denied():
             return refusal(request)
         case _Reserved():

@@ -6,7 +6,9 @@ them and pushes them to the live readers before it returns.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -16,7 +18,7 @@ from trickle_cli.protocol.requests import Publish
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.relay import Channel, Publication, Verdict
 from trickle_cli.relay.segment import push_on
-from trickle_cli.server.answers import full
+from trickle_cli.server.answers import conflicting, full
 from trickle_cli.server.connection import Connection
 
 
@@ -37,7 +39,7 @@ class Intake(Publication):
         replace: Callable[[Publish], Channel],
         patience: float,
     ) -> None:
-        super().__init__()
+        super().__init__(_owner(wanted.publisher), wanted.offset)
         self._connection = connection
         self._patience = patience
         self._opened: float | None = None  # when it was first seen to wait
@@ -46,7 +48,8 @@ class Intake(Publication):
         self._replace = replace
 
     def start(self, channel: Channel) -> None:
-        """Open, unless the channel has to be replaced first. LimitReached."""
+        """Open, unless the channel has to be replaced first. LimitReached,
+        SegmentConflict."""
         if not channel.closed:
             channel.publish(self, self._wanted.seq, reset=self._wanted.reset)
         self._connection.exchange = self
@@ -58,13 +61,7 @@ class Intake(Publication):
                 return
             rest = self.write(chunks, end=end)
         except SegmentConflict as conflict:
-            answer = problem(409, str(conflict))
-            assert self.segment is not None
-            self._answer(
-                answer._replace(
-                    seq=conflict.seq, latest=conflict.latest, size=self.segment.size
-                )
-            )
+            self._answer(conflicting(conflict))
             return
         if rest:
             self._connection.run_errand(lambda: push_on(rest))
@@ -85,6 +82,9 @@ class Intake(Publication):
         except LimitReached as error:
             self._answer(full(error))
             return False
+        except SegmentConflict as conflict:
+            self._answer(conflicting(conflict))
+            return False
         return True
 
     def _answer(self, answer: Answer, *, close: bool = False) -> None:
@@ -97,6 +97,9 @@ class Intake(Publication):
     async def _give_verdict(self) -> None:
         if self._connection.exchange is not self:
             return  # it had just come to its own end
+        if self.verdict is Verdict.SUPERSEDED:
+            self._connection.close()
+            return
         assert self.channel is not None
         seq, epoch, latest = self.seq, self.channel.epoch, self.channel.head
         match self.verdict:
@@ -142,3 +145,14 @@ class Intake(Publication):
 
     def waiting_for(self) -> object:
         return None  # a live publisher may pause; the idle sweep looks after it
+
+
+#: So many bytes tell publishers apart.
+_OWNER_SIZE: Final = 16
+
+
+def _owner(publisher: bytes) -> bytes:
+    """What is kept of a publisher's secret: enough to know it again."""
+    if not publisher:
+        return b""
+    return hashlib.blake2b(publisher, digest_size=_OWNER_SIZE).digest()
