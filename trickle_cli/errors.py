@@ -10,10 +10,12 @@
     ├── SegmentNotFound        the channel is there, the segment is not (470)
     ├── ChannelClosed          the channel has ended (the reference's EOS)
     ├── ChannelVanished        the server has forgotten a channel we were reading
+    ├── NotLossless            the channel lets go of what readers have not taken
     ├── NotAllowed             the server does not let us (401, 403)
     ├── SegmentTooLarge        more bytes than one segment may hold (413)
     ├── FirstByteTimeout       the first byte of a segment came too late (408)
     ├── LimitReached           a table of the server is full (429, 503)
+    ├── StorageFailed          what is to be kept cannot be written to disk (507)
     └── SegmentConflict        a write that does not fit the segment (409)
 
 A library caller tells outcomes apart by class and by the fields named in each
@@ -103,6 +105,19 @@ class ChannelVanished(TrickleError):
         self.channel = channel
 
 
+class NotLossless(TrickleError):
+    """The channel was to be lossless, and is not: it was made otherwise, or the server
+    has no such channels."""
+
+    def __init__(self, channel: str, *, where: str = "") -> None:
+        place = f" on {where}" if where else ""
+        super().__init__(
+            f"channel '{channel}'{place} is not lossless: close it and make it anew,"
+            " if the server has such channels"
+        )
+        self.channel = channel
+
+
 class NotAllowed(TrickleError):
     """The server knows what was asked and does not permit it."""
 
@@ -136,6 +151,11 @@ class LimitReached(TrickleError):
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class StorageFailed(TrickleError):
+    """The data directory cannot be used, or what is published cannot be written there:
+    the disk is full, say. Nothing of it was taken."""
 
 
 class SegmentConflict(TrickleError):

@@ -48,7 +48,7 @@ class ChannelStatistics:
     `oldest` is the lowest seq it holds, None if none is; `segments` and `bytes` what it
     holds, `total_bytes` all it ever got, `rate` bytes a second over the last five.
     `created` and `written` (last, None if never) are RFC 3339, in UTC. A `closed`
-    channel drains.
+    channel drains. A `lossless` one has let go of `let_go` readers that took nothing.
     """
 
     name: str
@@ -66,6 +66,7 @@ class ChannelStatistics:
     written: str | None
     closed: bool
     lossless: bool
+    let_go: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -572,7 +572,7 @@ def test_another_http_library_gets_the_parts_of_a_request(
 
 SEQS: Final = st.integers(0, MAX_SEQ)
 OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
-    st.builds(Create, CHANNELS, TYPES),
+    st.builds(Create, CHANNELS, TYPES, st.booleans()),
     st.builds(
         Publish,
         CHANNELS,
@@ -583,6 +583,7 @@ OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
         st.just(False),
         st.sampled_from([b"", b"0123456789abcdef"]),
         SEQS,
+        st.booleans(),
     ),
     st.builds(
         Subscribe,
@@ -592,6 +593,7 @@ OPERATIONS: Final[st.SearchStrategy[Operation]] = st.one_of(
         st.none() | SEQS,
         st.sampled_from([b"", b'"a-1"', b'"a", W/"b"']),
         st.sampled_from([b"", b'"a-1"']),
+        st.sampled_from([b"", b"me"]),
     ),
     st.builds(Inspect, CHANNELS, st.integers(-MAX_SEQ, MAX_SEQ)),
     st.builds(ShowChannel, CHANNELS),

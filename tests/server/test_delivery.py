@@ -51,6 +51,9 @@ class StingyTransport:
     def resume(self) -> None:
         pass
 
+    def unacknowledged(self) -> int:
+        return 0
+
     def shut_down_sending(self) -> None:
         pass
 

@@ -22,7 +22,9 @@ P, S, C, D, L = (
 )
 EVERY_SET = [
     frozenset(rights)
-    for rights in chain.from_iterable(combinations(Right, n) for n in range(6))
+    for rights in chain.from_iterable(
+        combinations(Right, n) for n in range(len(Right) + 1)
+    )
 ]
 #: A request, and the sets of rights of which one is needed for it.
 REQUESTS: dict[tuple[str, str], list[set[Right]]] = {

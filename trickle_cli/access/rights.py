@@ -16,6 +16,7 @@ class Right(enum.Enum):
     CREATE = "create"
     CLOSE = "close"
     LIST = "list"
+    HOLD = "hold"  # back the publisher of a lossless channel, by reading slowly
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ By httpx, which needs no help with those. What streams goes over `connection`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from types import TracebackType
 from typing import Final
 
@@ -55,12 +55,16 @@ _FAR_AHEAD: Final = MAX_SEQ // 2
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """Where a channel stands: `seq` begins next. `epoch` is "" where the server
-    does not tell."""
+    """Where a channel stands: `seq` begins next, and `readers` wait for it. A
+    `lossless` one has let go of `let_go` readers that took nothing. "" and None where
+    the server does not tell."""
 
     seq: int
     closed: bool
     epoch: str
+    lossless: bool = False
+    let_go: int | None = None
+    readers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +108,13 @@ class Control:
         with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
             await self._client.__aexit__(exc_type, exc, traceback)
 
-    async def create(self, type_: str = DEFAULT_TYPE) -> bool:
+    async def create(
+        self, type_: str = DEFAULT_TYPE, *, lossless: bool = False
+    ) -> bool:
         """Make the channel unless it is there. False if the server does not let
         us, and has none."""
-        answer, text = await self._ask(Create(self._endpoint.channel, type_))
+        wanted = Create(self._endpoint.channel, type_, lossless)
+        answer, text = await self._ask(wanted)
         if answer.status in {404, 405}:
             return False
         self._require(answer, text)
@@ -126,7 +133,14 @@ class Control:
         seq = answer.latest if answer.latest is not None else parse_seq(text.encode())
         if seq is None:
             raise UnexpectedStatus(200, text, what="asked for the head")
-        return Head(seq=seq, closed=answer.closed, epoch=answer.epoch)
+        return Head(
+            seq=seq,
+            closed=answer.closed,
+            epoch=answer.epoch,
+            lossless=answer.lossless,
+            let_go=answer.let_go,
+            readers=answer.readers,
+        )
 
     async def inspect(self, seq: int) -> SegmentInfo:
         """What there is of segment `seq`, which may be relative. ChannelNotFound,
@@ -232,10 +246,13 @@ def _parse(text: str, where: str) -> object:
 
 
 _SHAPE: Final = [shown.name for shown in fields(ChannelStatistics)]
+_REQUIRED: Final = {
+    shown.name for shown in fields(ChannelStatistics) if shown.default is MISSING
+}
 
 
 def _channel(content: object, where: str) -> ChannelStatistics:
     """The shape that pages share; what else there may be in it is passed over."""
-    if not isinstance(content, dict) or not content.keys() >= set(_SHAPE):
+    if not isinstance(content, dict) or not content.keys() >= _REQUIRED:
         raise UnexpectedStatus(200, "no description of a channel", what=where)
-    return ChannelStatistics(**{name: content[name] for name in _SHAPE})
+    return ChannelStatistics(**{n: content[n] for n in _SHAPE if n in content})

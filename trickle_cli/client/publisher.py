@@ -44,6 +44,7 @@ from trickle_cli.errors import (
     FirstByteTimeout,
     LimitReached,
     NotAllowed,
+    NotLossless,
     ProtocolViolation,
     SegmentConflict,
     SegmentNotFound,
@@ -70,6 +71,8 @@ _RENEWAL_LOOK: Final = 1.0
 #: and again, seconds later, if it has not got on.
 BUFFER: Final = 16 * 1024 * 1024
 _ASK_PAUSE: Final = 0.1
+#: Seconds between looks at how many readers wait.
+_READERS_PAUSE: Final = 0.1
 #: Bytes of the secret by which a server knows us again.
 _ID_SIZE: Final = 16
 #: Seconds for which a server that has gone is tried again.
@@ -155,6 +158,10 @@ class Publisher:
     where it stands. Leaving drops the connections, and what they still carried;
     `flush` or `close` before that.
 
+    With `lossless` the channel is to be so: what its readers have not taken is kept,
+    and we are held back when that is more than it keeps; NotLossless if it is not.
+    `let_go` counts readers that took nothing for so long that the server let them go.
+
     A server that has gone is tried again for `retry_for` seconds, and nothing is lost
     by that. `lost` are the segments of which something is, or may be: those broken off
     where the server does not know publishers again, or has forgotten what it had.
@@ -171,6 +178,7 @@ class Publisher:
         *,
         type_: str = DEFAULT_TYPE,
         create: bool = True,
+        lossless: bool = False,
         config: ClientConfig | None = None,
         retry_for: float = RETRY_FOR,
     ) -> None:
@@ -179,6 +187,8 @@ class Publisher:
         self.lost: list[int] = []
         self._type = type_
         self._create = create
+        self._lossless = lossless
+        self.let_go = 0
         self._retry_for = retry_for
         self._id = secrets.token_hex(_ID_SIZE).encode()
         self._epoch = ""
@@ -214,6 +224,8 @@ class Publisher:
             else:
                 self._first_seq = self._next_seq = head.seq
                 self._epoch, self._resumes = head.epoch, bool(head.epoch)
+                self._require_lossless(is_so=head.lossless)
+                self._note_let_go(head.let_go)
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
         self._nursery.start_soon(self._preconnect)
         self._nursery.start_soon(self._renew)
@@ -223,7 +235,7 @@ class Publisher:
     async def _make(self, control: Control) -> NotAllowed | None:
         """Make the channel, if we may; what is there may be published to anyway."""
         try:
-            await control.create(self._type)
+            await control.create(self._type, lossless=self._lossless)
         except NotAllowed as denied:
             return denied
         return None
@@ -241,6 +253,32 @@ class Publisher:
         await self._stack.aclose()  # noqa: ASYNC102 - it is cancelled
         if self._control is not None:
             await self._control.__aexit__(None, None, None)
+
+    def _require_lossless(self, *, is_so: bool) -> None:
+        if self._lossless and not is_so:
+            raise NotLossless(self.endpoint.channel, where=self.endpoint.server)
+
+    def _note_let_go(self, count: int | None) -> None:
+        self.let_go = max(self.let_go, count or 0)
+
+    async def wait_for_readers(self, count: int) -> None:
+        """Wait until so many subscribers wait for the next segment. UnexpectedStatus
+        if the server does not tell how many do."""
+        control = await self._asking()
+        readers = -1
+        while readers < count:
+            if readers >= 0:
+                await trio.sleep(_READERS_PAUSE)
+            try:
+                head = await control.next()
+            except ChannelNotFound:
+                head = None  # the first segment makes it
+            if head is not None and head.closed:
+                raise ChannelClosed(self.endpoint.channel, where=self.endpoint.server)
+            if head is not None and head.readers is None:
+                text = "it does not tell how many readers wait"
+                raise UnexpectedStatus(200, text, what=self.endpoint.server)
+            readers = 0 if head is None else head.readers or 0
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot, for showing."""
@@ -310,6 +348,8 @@ class Publisher:
     async def _close(self) -> None:
         async with Control(self.endpoint, self.config) as control:
             with suppress(ChannelNotFound):
+                if self._lossless:
+                    self._note_let_go((await control.next()).let_go)
                 await control.close()
 
     # What goes out.
@@ -423,6 +463,7 @@ class Publisher:
             reset=seq == self._first_seq and not offset,
             publisher=self._id if self._resumes is not False else b"",
             offset=offset,
+            lossless=self._lossless,
         )
         return encode(
             wanted,
@@ -518,7 +559,12 @@ class Publisher:
         elif answer.status == 200 and outgoing.ended and not answer.closed:
             self._is_met = True
             self._note_epoch(answer.epoch)
+            self._note_let_go(answer.let_go)
             self._arrived(lane, outgoing)
+            try:
+                self._require_lossless(is_so=answer.lossless)
+            except NotLossless as error:
+                self._fail(error)
         elif self._resumes and self._is_passing(answer):
             self._interrupted(lane, outgoing, self._explain(answer, text, seq))
         else:
@@ -698,6 +744,8 @@ class Publisher:
         if head.closed:
             raise ChannelClosed(self.endpoint.channel, where=self.endpoint.server)
         self._note_epoch(head.epoch)
+        self._require_lossless(is_so=head.lossless)
+        self._note_let_go(head.let_go)
         return head
 
     async def _revive(self) -> None:

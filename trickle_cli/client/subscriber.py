@@ -32,6 +32,7 @@ whether it is whole.
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, NamedTuple, TypeAlias
@@ -80,6 +81,8 @@ _RENEWAL: Final = (20, 25)
 _RENEWAL_GRACE: Final = 5
 #: Seconds in which a server is to answer for a segment that was on its way.
 _RESUME_TIMEOUT: Final = 30
+#: Bytes of the label by which a lossless channel knows us again.
+_LABEL_SIZE: Final = 12
 #: Seconds in which what has come already can be read.
 _READ_GRACE: Final = 1
 #: Seconds for which a server that has gone is tried again.
@@ -196,6 +199,8 @@ class Subscriber:
         self._expected = start if start >= 0 else None
         self._wait = wait
         self._retry_for = retry_for
+        self._label = secrets.token_hex(_LABEL_SIZE).encode()
+        self._cap = CAP
         self._failing_since: float | None = None
         self._met = False  # whether the channel has answered once
         self._speaks_epochs = False
@@ -334,7 +339,7 @@ class Subscriber:
     ) -> bytes:
         endpoint = self.endpoint
         return encode(
-            Subscribe(endpoint.channel, seq, range=rest, wait=wait),
+            Subscribe(endpoint.channel, seq, range=rest, wait=wait, label=self._label),
             host=endpoint.authority,
             base_path=endpoint.base_path,
             fields=self.config.fields,
@@ -378,6 +383,8 @@ class Subscriber:
         self._met = True
         self._waiting = ""
         self._works()
+        # A lossless channel keeps our place for a short while only.
+        self._cap = CAP_IN_SEGMENT if answer.lossless else CAP
         self._at_once = 0
         self._epoch = answer.epoch
         self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
@@ -445,7 +452,7 @@ class Subscriber:
             raise error
         self._waiting = str(error)
         self._reconnects += 1
-        self._backoff.cap = CAP
+        self._backoff.cap = self._cap
         await self._backoff.pause(at_least)
 
     async def _settle(self, answer: Answer, text: str, asked: int) -> None:

@@ -88,6 +88,10 @@ def limiting(
     linger: Annotated[
         float, _time("How long a closed channel can still be read.")
     ] = "60s",  # type: ignore[assignment]
+    lease: Annotated[
+        float,
+        _time("How long a lossless channel holds what a reader does not take."),
+    ] = "10s",  # type: ignore[assignment]
     resume_window: Annotated[
         float, _time("How long a segment waits for a publisher that broke off.")
     ] = "5s",  # type: ignore[assignment]
@@ -110,6 +114,7 @@ def limiting(
             segment_size=max_segment,
             linger=linger,
             resume=resume_window,
+            lease=lease,
         ),
         head=HeadLimits(size=max_head, fields=max_fields, target=max_target),
         patience=Patience(

@@ -35,6 +35,9 @@ EPILOG = """\b
 Example, each line of a log as a segment of its own:
   tail -f app.log | trickle pub --newline app-log"""
 
+#: Pieces a second in which a limited rate is sent.
+_PACE_STEPS = 20
+
 _FINISHING = "ending the segment; interrupt again to leave at once"
 
 
@@ -45,6 +48,9 @@ class _Job:
     file: str | None
     splitter: Splitter
     type: str
+    lossless: bool
+    wait_readers: int
+    rate: int | None
     keep_open: bool
     is_made_up: bool
 
@@ -93,6 +99,26 @@ def pub(
             help="The type of the channel's content.",
         ),
     ] = DEFAULT_TYPE,
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless",
+            help="Make the channel so that it keeps what readers have not taken, and"
+            " holds us back: nothing is lost.",
+        ),
+    ] = False,
+    wait_readers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Send nothing until so many subscribers wait."
+        ),
+    ] = 0,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE", parser=parse_size, help="Send so many bytes a second: 2MiB."
+        ),
+    ] = None,
     keep_open: Annotated[
         bool, typer.Option("--keep-open", help="Do not close the channel at the end.")
     ] = False,
@@ -115,6 +141,9 @@ def pub(
         file=file,
         splitter=Splitter(boundary=boundary, size=size, seconds=time),
         type=type_,
+        lossless=lossless,
+        wait_readers=wait_readers,
+        rate=rate,
         keep_open=keep_open,
         is_made_up=channel is None,
     )
@@ -147,6 +176,7 @@ async def _pub(job: _Job) -> ExitCode:
         async with Publisher(
             endpoint,
             type_=job.type,
+            lossless=job.lossless,
             config=config,
             retry_for=job.connect.retry_for,
         ) as publisher:
@@ -157,7 +187,8 @@ async def _pub(job: _Job) -> ExitCode:
                     telling.start_soon(_tell, publisher, talk)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(_fail_early, publisher)
-                        transfer = _Transfer(publisher, job.splitter)
+                        await _wait_for_readers(publisher, job.wait_readers, talk)
+                        transfer = _Transfer(publisher, job.splitter, job.rate)
                         with naming(job.file or "standard input"):
                             await transfer.run(source, interruption)
                         nursery.cancel_scope.cancel()
@@ -190,12 +221,26 @@ async def _fail_early(publisher: Publisher) -> None:
     raise await publisher.failed()
 
 
+async def _wait_for_readers(publisher: Publisher, count: int, talk: Talk) -> None:
+    from trickle_cli.display import formats
+
+    if count:
+        talk.say(f"waiting for {formats.count(count, 'subscriber')}")
+        await publisher.wait_for_readers(count)
+
+
 async def _tell(publisher: Publisher, talk: Talk) -> None:
     """Say what holds the publisher up, when that changes, and what is lost."""
     import trio
 
-    said, lost = "", 0
+    from trickle_cli.display import formats
+
+    said, lost, let_go = "", 0, publisher.let_go
     while True:
+        if publisher.let_go > let_go:
+            readers = formats.count(publisher.let_go - let_go, "reader")
+            talk.say(f"{readers} took nothing for too long, and will miss something")
+            let_go = publisher.let_go
         waiting = publisher.statistics().waiting
         if waiting != said:
             talk.say(f"{waiting}; waiting" if waiting else "here it is")
@@ -230,8 +275,11 @@ async def _open_input(file: str | None, talk: Talk) -> AsyncIterator[Source]:
 class _Transfer:
     """Carries bytes from a source to a publisher, cut by a splitter."""
 
-    def __init__(self, publisher: Publisher, splitter: Splitter) -> None:
+    def __init__(
+        self, publisher: Publisher, splitter: Splitter, rate: int | None
+    ) -> None:
         self._publisher = publisher
+        self._pace = None if rate is None else Pace(rate)
         self._splitter = splitter
         self._segment: SegmentWriter | None = None
 
@@ -271,13 +319,48 @@ class _Transfer:
         if data:
             if self._segment is None:
                 self._segment = await self._publisher.next()
+            if self._pace is not None:
+                data = await self._send_evenly(data)
             await self._segment.write(data)
 
     async def _end_segment(self, last: bytes) -> None:
+        if self._segment is None:
+            self._segment = await self._publisher.next()
+        if self._pace is not None:
+            last = await self._send_evenly(last)
         segment, self._segment = self._segment, None
-        if segment is None:
-            segment = await self._publisher.next()
         await segment.close(last)
+
+    async def _send_evenly(self, data: bytes) -> bytes:
+        """Send all but the last piece of `data`, and return that when its time is."""
+        assert self._pace is not None
+        assert self._segment is not None
+        while len(data) > self._pace.step:
+            await self._pace.wait(self._pace.step)
+            await self._segment.write(data[: self._pace.step])
+            data = data[self._pace.step :]
+        await self._pace.wait(len(data))
+        return data
+
+
+class Pace:
+    """Holds back what is sent, to `rate` bytes a second on average. `step` is how many
+    of them are best sent at once."""
+
+    def __init__(self, rate: int) -> None:
+        self.step = max(1, rate // _PACE_STEPS)
+        self._rate = rate
+        self._due = -math.inf  # when the next byte may be sent
+
+    async def wait(self, size: int) -> None:
+        """Wait until `size` bytes may be sent."""
+        import trio
+
+        now = trio.current_time()
+        if self._due > now:
+            await trio.sleep_until(self._due)
+        # Time that was not used is not made up for, but for the sleep's own lateness.
+        self._due = max(self._due, now - 1 / _PACE_STEPS) + size / self._rate
 
 
 def _announce(endpoint: Endpoint, talk: Talk, *, is_made_up: bool) -> None:

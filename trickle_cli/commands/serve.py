@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import signal
 from dataclasses import dataclass, replace
@@ -40,6 +41,14 @@ Example, a server on which every first publisher makes its channel:
 _WATCH_INTERVAL = 0.25
 _WATCH_SHARE = 0.02
 _FINISHING = "closing the channels; interrupt again to leave at once"
+
+
+class SyncChoice(enum.Enum):
+    """The values of --sync."""
+
+    NONE = "none"
+    SEGMENT = "segment"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +115,28 @@ def serve(
             "--no-create", help="Let nobody make channels by asking for it, either."
         ),
     ] = False,
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless",
+            help="Make all channels so that they keep what readers have not taken, and"
+            " hold their publishers back.",
+        ),
+    ] = False,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep the channels on disk there, too, and bring them back from it.",
+        ),
+    ] = None,
+    sync: Annotated[
+        SyncChoice,
+        typer.Option(
+            help="Before what the disk itself is to have what was written: nothing,"
+            " the end of a segment, or every acknowledgement."
+        ),
+    ] = SyncChoice.NONE,
     changefeed: Annotated[
         bool, typer.Option(help="Publish what channels come and go, as _changes.")
     ] = True,
@@ -139,7 +170,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run a server, until it is interrupted."""
-    from trickle_cli.server import ServerConfig
+    from trickle_cli.server import ServerConfig, Sync
 
     if uds is not None and secure.cert is not None:
         raise typer.BadParameter("--cert is of no use with --uds: nobody listens in")
@@ -148,6 +179,9 @@ def serve(
         base_path=base_path,
         autocreate=autocreate,
         allow_create=not no_create,
+        lossless=lossless,
+        data_dir=data_dir,
+        sync=Sync(sync.value),
         changefeed=changefeed,
         idle_timeout=idle_timeout,
         sweep_interval=sweep_interval,

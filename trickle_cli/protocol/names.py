@@ -29,7 +29,15 @@ EXPECT_CONTENT: Final = b"Expect-Content"
 #: Who publishes, a secret of theirs, and the byte of the segment that a body begins at.
 PUBLISHER: Final = b"Lp-Trickle-Publisher"
 OFFSET: Final = b"Lp-Trickle-Offset"
+#: How the channel treats readers that fall behind, what such a reader calls itself, how
+#: many wait for the head, and how many were let go because they took nothing.
+DELIVERY: Final = b"Lp-Trickle-Delivery"
+SUBSCRIBER: Final = b"Lp-Trickle-Subscriber"
+READERS: Final = b"Lp-Trickle-Readers"
+LET_GO: Final = b"Lp-Trickle-Let-Go"
 
+#: The only value of Lp-Trickle-Delivery.
+LOSSLESS: Final = b"lossless"
 #: The only value of Lp-Trickle-Closed.
 TERMINATED: Final = b"terminated"
 #: The values of Lp-Trickle-Timeout: what a GET said it would wait for has not begun

@@ -21,10 +21,12 @@ from trickle_cli.protocol.sequence import parse_seq
 
 
 class Create(NamedTuple):
-    """Make the channel, unless it is there: `POST /{channel}`."""
+    """Make the channel, unless it is there: `POST /{channel}`. `lossless`: it is to
+    keep what its readers have not taken."""
 
     channel: str
     type: str
+    lossless: bool = False
 
 
 class Publish(NamedTuple):
@@ -34,7 +36,7 @@ class Publish(NamedTuple):
     wants to hear before it sends the body, if anything. `foreign`: a web page of
     another place is behind it. `publisher` is the secret by which a publisher is known
     when it comes again, b"" for none; `offset` the byte of the segment that its body
-    begins at.
+    begins at. `lossless` is as in Create, if this makes the channel.
     """
 
     channel: str
@@ -45,6 +47,7 @@ class Publish(NamedTuple):
     foreign: bool = False
     publisher: bytes = b""
     offset: int = 0
+    lossless: bool = False
 
 
 class Subscribe(NamedTuple):
@@ -52,7 +55,7 @@ class Subscribe(NamedTuple):
 
     `range` the part of it that is wanted · `wait` the seconds in which the answer
     is to begin (RFC 7240) · `unless` the value of If-None-Match · `if_range` that of
-    If-Range.
+    If-Range · `label` what the subscriber calls itself, b"" if it does not say.
     """
 
     channel: str
@@ -61,6 +64,7 @@ class Subscribe(NamedTuple):
     wait: int | None = None
     unless: bytes = b""
     if_range: bytes = b""
+    label: bytes = b""
 
 
 class Inspect(NamedTuple):
@@ -129,7 +133,11 @@ _OFFSET: Final = names.OFFSET.lower()
 _PAGES: Final = {page.value.encode(): page for page in Page}
 _PAGE_PARTS: Final = (b"", b"_")
 #: Fields of a GET that say how it is to be answered.
-_CONDITIONS: Final = frozenset({b"prefer", b"range", b"if-none-match", b"if-range"})
+_SUBSCRIBER: Final = names.SUBSCRIBER.lower()
+_DELIVERY: Final = names.DELIVERY.lower()
+_CONDITIONS: Final = frozenset(
+    {b"prefer", b"range", b"if-none-match", b"if-range", _SUBSCRIBER}
+)
 _name_of: Final = itemgetter(0)
 
 
@@ -182,7 +190,8 @@ _GETTING: Final = frozenset({b"GET", b"HEAD"})
 
 def _on_channel(request: Request, channel: str) -> Operation | Answer:
     if request.method == b"POST":
-        return Create(channel, _type(request.field(b"expect-content")))
+        type_ = _type(request.field(b"expect-content"))
+        return Create(channel, type_, _is_lossless(request.field(_DELIVERY)))
     if request.method == b"DELETE":
         return Close(channel)
     if request.method in _GETTING:
@@ -217,7 +226,7 @@ def _subscribe(request: Request, channel: str, seq: int) -> Subscribe:
         return Subscribe(channel, seq)
     range_: ByteRange | None = None
     wait: int | None = None
-    unless = if_range = b""
+    unless = if_range = label = b""
     for name, value in request.fields:
         if name == b"prefer":
             wait = _wait(value) if wait is None else wait
@@ -227,7 +236,9 @@ def _subscribe(request: Request, channel: str, seq: int) -> Subscribe:
             unless = value
         elif name == b"if-range":
             if_range = value
-    return Subscribe(channel, seq, range_, wait, unless, if_range)
+        elif name == _SUBSCRIBER:
+            label = value.strip()
+    return Subscribe(channel, seq, range_, wait, unless, if_range, label)
 
 
 @lru_cache(maxsize=256)  # the same few
@@ -243,7 +254,7 @@ def _wait(value: bytes) -> int | None:
 
 def _publish(request: Request, channel: str, seq: int) -> Publish | Answer:
     type_ = names.DEFAULT_TYPE
-    reset = foreign = False
+    reset = foreign = lossless = False
     expect = ""
     publisher = b""
     offset: int | None = 0
@@ -258,11 +269,19 @@ def _publish(request: Request, channel: str, seq: int) -> Publish | Answer:
             publisher = value.strip()
         elif name == _OFFSET:
             offset = parse_seq(value.strip())
+        elif name == _DELIVERY:
+            lossless = _is_lossless(value)
         elif name == b"origin":
             foreign = has_foreign_origin(request)
     if offset is None or offset < 0:
         return problem(400, "an offset is the number of bytes before it")
-    return Publish(channel, seq, type_, reset, expect, foreign, publisher, offset)
+    return Publish(
+        channel, seq, type_, reset, expect, foreign, publisher, offset, lossless
+    )
+
+
+def _is_lossless(value: bytes | None) -> bool:
+    return value is not None and value.strip().lower() == names.LOSSLESS
 
 
 def _type(value: bytes | None) -> str:
@@ -301,8 +320,10 @@ def to_http(wanted: Operation) -> tuple[str, str, list[Field]]:
         return "OPTIONS", "", []
     channel = names.quote_channel(wanted.channel)
     match wanted:
-        case Create(type=type_):
+        case Create(type=type_, lossless=lossless):
             fields = [(names.EXPECT_CONTENT, type_.encode("latin-1"))]
+            if lossless:
+                fields.append((names.DELIVERY, names.LOSSLESS))
             return "POST", channel, fields
         case Publish(seq=seq):
             return "POST", f"{channel}/{seq}", _publish_fields(wanted)
@@ -328,6 +349,8 @@ def _publish_fields(wanted: Publish) -> list[Field]:
         fields.append((names.PUBLISHER, wanted.publisher))
     if wanted.publisher or wanted.offset:
         fields.append((names.OFFSET, b"%d" % wanted.offset))
+    if wanted.lossless:
+        fields.append((names.DELIVERY, names.LOSSLESS))
     return fields
 
 
@@ -341,6 +364,8 @@ def _subscribe_fields(wanted: Subscribe) -> list[Field]:
         fields.append((b"If-None-Match", wanted.unless))
     if wanted.if_range:
         fields.append((b"If-Range", wanted.if_range))
+    if wanted.label:
+        fields.append((names.SUBSCRIBER, wanted.label))
     return fields
 
 

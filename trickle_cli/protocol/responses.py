@@ -23,7 +23,9 @@ class Answer(NamedTuple):
     `latest` is the channel's head; `epoch` names this life of its numbering;
     `closed` says that there is nothing more, and never comes with content; `size` and
     `complete` are the segment's; `timeout` tells what has taken too long; `range` is
-    the value of Content-Range; `fields` are any others. `body` is the short text of an
+    the value of Content-Range; `lossless` says that the channel is, `let_go` how many
+    of its readers were let go, `readers` how many wait at its head; `fields` are any
+    others. `body` is the short text of an
     answer that is not a segment.
     """
 
@@ -43,6 +45,9 @@ class Answer(NamedTuple):
     range: bytes = b""
     etag: bytes = b""
     cache: str = "no-store"
+    lossless: bool = False
+    let_go: int | None = None
+    readers: int | None = None
     fields: tuple[Field, ...] = ()
 
 
@@ -90,9 +95,22 @@ def encode_head(
     """
     status, seq, latest, closed, incomplete, epoch, type_, *_ = answer
     head = _fixed_lines(
-        status, type_, epoch, answer.cache, closed, incomplete, close or http10
+        status,
+        type_,
+        epoch,
+        answer.cache,
+        closed,
+        incomplete,
+        close or http10,
+        answer.lossless,
     )
-    numbers = ((names.SEQ, seq), (names.LATEST, latest), (names.SIZE, answer.size))
+    numbers = (
+        (names.SEQ, seq),
+        (names.LATEST, latest),
+        (names.SIZE, answer.size),
+        (names.LET_GO, answer.let_go),
+        (names.READERS, answer.readers),
+    )
     lines = [
         b"%b: %d\r\n" % (name, number) for name, number in numbers if number is not None
     ]
@@ -121,7 +139,7 @@ def _other_fields(answer: Answer) -> list[Field]:
 
 
 def encode_segment_head(
-    about: tuple[str, str],
+    about: tuple[str, str, bool],
     seq: int,
     latest: int,
     size: int,
@@ -135,13 +153,14 @@ def encode_segment_head(
     others: bytes = b"",
 ) -> bytes:
     """`encode_head` for the answer to a GET, which is most of what a server says.
-    `about` is the channel's MIME type and epoch, `size` the segment's size by now, and
-    `others` are lines of fields that few answers have."""
-    type_, epoch = about
+    `about` is the channel's MIME type and epoch and whether it is lossless, `size` the
+    segment's size by now, and `others` are lines of fields that few answers have."""
+    type_, epoch, lossless = about
+    closing = close or http10
     return (
         b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Latest: %d\r\nLp-Trickle-Size: %d\r\n%b%b"
     ) % (
-        _fixed_lines(status, type_, epoch, cache, False, incomplete, close or http10),
+        _fixed_lines(status, type_, epoch, cache, False, incomplete, closing, lossless),
         seq,
         latest,
         size,
@@ -151,8 +170,9 @@ def encode_segment_head(
 
 
 def encode_published(epoch: str, seq: int, size: int, *, close: bool = False) -> bytes:
-    """`encode` for the answer to a POST that was taken whole."""
-    fixed = _fixed_lines(200, "", epoch, "no-store", False, False, close)
+    """`encode` for the answer to a POST that was taken whole, of a channel that is not
+    lossless: those have more to say."""
+    fixed = _fixed_lines(200, "", epoch, "no-store", False, False, close, False)
     return (
         b"%bLp-Trickle-Seq: %d\r\nLp-Trickle-Size: %d\r\nContent-Length: 0\r\n\r\n"
     ) % (fixed, seq, size)
@@ -179,6 +199,7 @@ def _fixed_lines(
     closed: bool,  # noqa: FBT001
     incomplete: bool,  # noqa: FBT001
     close: bool,  # noqa: FBT001
+    lossless: bool,  # noqa: FBT001
 ) -> bytes:
     lines = [_STATUS_LINES[status], _NO_SNIFFING]
     lines.append(b"Cache-Control: %b\r\n" % cache.encode("ascii"))
@@ -186,6 +207,8 @@ def _fixed_lines(
         lines.append(b"Content-Type: %b\r\n" % type_.encode("latin-1"))
     if epoch:
         lines.append(b"Lp-Trickle-Epoch: %b\r\n" % epoch.encode("ascii"))
+    if lossless:
+        lines.append(b"Lp-Trickle-Delivery: lossless\r\n")
     if closed:
         lines.append(b"Lp-Trickle-Closed: terminated\r\n")
     if incomplete:
@@ -217,6 +240,9 @@ def decode(response: Response) -> Answer:
         timeout=found.get(_TIMEOUT, b"").decode("latin-1").strip().lower(),
         range=found.get(b"content-range", b""),
         etag=found.get(b"etag", b""),
+        lossless=found.get(_DELIVERY, b"").strip().lower() == names.LOSSLESS,
+        let_go=_number(found.get(_LET_GO)),
+        readers=_number(found.get(_READERS)),
     )
 
 
@@ -228,6 +254,9 @@ _EPOCH: Final = names.EPOCH.lower()
 _SIZE: Final = names.SIZE.lower()
 _COMPLETE: Final = names.COMPLETE.lower()
 _TIMEOUT: Final = names.TIMEOUT.lower()
+_DELIVERY: Final = names.DELIVERY.lower()
+_LET_GO: Final = names.LET_GO.lower()
+_READERS: Final = names.READERS.lower()
 _TRUTH: Final = {b"true": True, b"false": False}
 
 

@@ -11,16 +11,19 @@ by `Segment.append`, which hands them to the live readers before it returns; see
 
 from trickle_cli.relay.changefeed import Change, Changefeed
 from trickle_cli.relay.channel import Channel
+from trickle_cli.relay.flow import Hold
 from trickle_cli.relay.hub import Hub
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.local import LocalPublisher, LocalSegment, LocalSubscriber
 from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Piece, Reader, Segment
+from trickle_cli.relay.storage import Store, Sync
 
 __all__ = [
     "Change",
     "Changefeed",
     "Channel",
+    "Hold",
     "Hub",
     "Limits",
     "LocalPublisher",
@@ -30,6 +33,8 @@ __all__ = [
     "Publication",
     "Reader",
     "Segment",
+    "Store",
+    "Sync",
     "Verdict",
     "Window",
 ]

@@ -30,10 +30,14 @@ above its head there is the end: ChannelClosed.
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from trickle_cli.errors import (
@@ -42,12 +46,16 @@ from trickle_cli.errors import (
     LimitReached,
     SegmentConflict,
     SegmentNotFound,
+    StorageFailed,
 )
 from trickle_cli.protocol.sequence import NEXT, resolve
+from trickle_cli.relay.flow import Flow, Hold, Taker
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.memory import SEGMENT_COST, Memory
 from trickle_cli.relay.publication import Publication, Verdict
+from trickle_cli.relay.records import State
 from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
+from trickle_cli.relay.storage import Log, StoredChannel, Sync
 
 #: Seconds between looks at the age of what is held, while there are writes.
 _LOOK_INTERVAL: Final = 1.0
@@ -68,7 +76,10 @@ class Channel:
     `visited` when, being closed, it last got a reader. `owner` is what the publisher
     is known by who began a segment last. `size` and `len()` are
     what it holds, in bytes and segments; `total` is all bytes it ever got.
-    `restless` is the hub's set of channels that want a `tick`.
+    `restless` is the hub's set of channels that want a `tick`. A `lossless` one has a
+    `flow`: what its readers have not taken stays in the window, and `has_room` says
+    whether its publishers may go on. With a `log` all is written to disk before
+    anything else is done with it.
     """
 
     def __init__(
@@ -81,6 +92,7 @@ class Channel:
         clock: Callable[[], float],
         restless: set[Channel],
         memory: Memory,
+        lossless: bool = False,
     ) -> None:
         self.name = name
         self.type = type_
@@ -108,11 +120,23 @@ class Channel:
         self._tally = Tally()
         self._memory = memory
         self._samples = deque([(self.created, 0)], maxlen=_SAMPLES)
+        self.log: Log | None = None
+        self._made = time.time()
+        self.flow: Flow | None = None
+        if lossless:
+            self.flow = Flow(limits.lease, limits.readers, clock)
+            self.flow.hold_for_first(0)
+            self._restless.add(self)
 
     @property
-    def about(self) -> tuple[str, str]:
-        """The type and the epoch."""
-        return self.type, self.epoch
+    def about(self) -> tuple[str, str, bool]:
+        """The type, the epoch, and whether it is lossless."""
+        return self.type, self.epoch, self.flow is not None
+
+    @property
+    def lossless(self) -> bool:
+        """Whether it keeps what its readers have not taken."""
+        return self.flow is not None
 
     def __len__(self) -> int:
         return len(self._order)
@@ -158,14 +182,21 @@ class Channel:
             self._samples.append((now, self.total))
 
     @property
+    def waiting_readers(self) -> int:
+        """How many wait for the segment that begins next."""
+        segment = self._awaited.get(self.head)
+        return 0 if segment is None else segment.readers
+
+    @property
     def newest(self) -> Segment | None:
         """The segment before the head, if it is held."""
         return self._held.get(self.head - 1)
 
     # Reading.
 
-    def find(self, seq: int) -> Segment:
-        """The segment to read for `seq`, which may be relative: see above.
+    def find(self, seq: int, offset: int = 0) -> Segment:
+        """The segment to read for `seq`, which may be relative, from the byte `offset`
+        on: see above. Where that is not held any more, it is the one at the head.
 
         Raises SegmentNotFound, ChannelClosed, or, for the head of a closed
         channel asked for as -1, ChannelNotFound.
@@ -175,7 +206,7 @@ class Channel:
         if seq < 0:
             seq = resolve(seq, head=self.head, oldest=self.oldest)
         if segment := self._held.get(seq):
-            return segment
+            return segment if offset >= segment.dropped else self._find_ahead(self.head)
         if seq >= self.head:
             return self._find_ahead(seq)
         if seq < self._gone_below:
@@ -239,6 +270,14 @@ class Channel:
         if self.closed:
             self.visited = self._clock()
         segment.attach(reader)
+
+    def follow(
+        self, hold: Hold | None, taker: Taker, label: bytes, seq: int
+    ) -> Hold | None:
+        """`Flow.ask`. Only of a lossless channel."""
+        assert self.flow is not None
+        self._restless.add(self)
+        return self.flow.ask(hold, taker, label, seq)
 
     def detach(self, reader: Reader) -> None:
         """`reader` stops, done or not. Harmless if it has been detached."""
@@ -373,15 +412,27 @@ class Channel:
                 size=segment.size,
                 reason="is another publisher's",
             )
+        room = self._limits.segment_size - segment.size
+        is_too_large = size > room
+        if is_too_large:
+            chunks = [b"".join(chunks)[:room]] if room else []
+            size = room
+        if self.log is not None:
+            self._record(
+                segment,
+                chunks,
+                publication.owner,
+                last=end or is_too_large,
+                incomplete=is_too_large,
+            )
         now = self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
             self._begin(segment, now)
             segment.owner = self.owner = publication.owner
             if not end:
                 self._open.add(segment)
-        room = self._limits.segment_size - segment.size
-        if size > room:
-            self._fill(segment, b"".join(chunks)[:room])
+        if is_too_large:
+            self._fill(segment, chunks, size)
             return ()
         rest = segment.append(chunks, size, end=end)
         if end:
@@ -390,13 +441,13 @@ class Channel:
         self._grow(size, now)
         return rest
 
-    def _fill(self, segment: Segment, last: bytes) -> None:
-        """Add `last`, after which the segment is full, and break it off."""
-        if last:
-            wake_all(segment.append([last], len(last)))
+    def _fill(self, segment: Segment, chunks: Sequence[bytes], size: int) -> None:
+        """Add `chunks`, after which the segment is full, and break it off."""
+        if size:
+            wake_all(segment.append(chunks, size))
         segment.break_off(cut=True)
         self._over(segment, Verdict.TOO_LARGE)
-        self._grow(len(last), segment.touched)
+        self._grow(size, segment.touched)
 
     def _restart(self, publication: Publication, seq: int) -> Segment:
         """A publisher starts over at `seq`, which was over when it came: drop what
@@ -405,9 +456,15 @@ class Channel:
         """
         if any(segment.writers for segment in self._open):
             raise SegmentConflict(seq, self.head, size=0)
-        self.epoch = _new_epoch()
+        epoch = _new_epoch()
+        if self.log is not None:
+            state = replace(self.state, epoch=epoch, head=seq)
+            self.log.begin(state)
+        self.epoch = epoch
         while self._order:
             self._evict(self._held[self._order[0]])
+        if self.flow is not None:
+            self.flow.restart(seq)
         self.head = self._gone_below = seq
         segment = self._await(seq)
         self._done(publication)
@@ -480,6 +537,92 @@ class Channel:
         self._restless.add(self)
         self._tidy(segment)
 
+    # On disk.
+
+    @property
+    def state(self) -> State:
+        """What its log has to tell of it, besides segments."""
+        return State(
+            name=self.name,
+            type=self.type,
+            epoch=self.epoch,
+            head=self.head,
+            total=self.total,
+            created=self._made,
+            lossless=self.lossless,
+            owner=self.owner.hex(),
+        )
+
+    def _record(
+        self,
+        segment: Segment,
+        chunks: Sequence[bytes],
+        owner: bytes,
+        *,
+        last: bool,
+        incomplete: bool = False,
+    ) -> None:
+        """Write what comes to `segment` to the log. StorageFailed."""
+        log = self.log
+        assert log is not None
+        is_first = segment.stage is Stage.WAITING
+        if log.is_full():
+            log.begin(self.state)
+        if is_first and owner != self.owner:
+            log.state(replace(self.state, owner=owner.hex()))
+        log.data(
+            segment.seq,
+            chunks,
+            segment.size,
+            first=is_first,
+            last=last,
+            incomplete=incomplete,
+        )
+        if is_first:
+            segment.file = log.file
+
+    def _record_end(self, segment: Segment, *, incomplete: bool) -> None:
+        """Write that `segment` has ended. If that fails, a server that begins anew
+        finds it open."""
+        if self.log is not None:
+            with suppress(StorageFailed):
+                self._record(segment, (), b"", last=True, incomplete=incomplete)
+
+    def wants_flush(self, *, ended: bool) -> bool:
+        """Whether what was written has to be brought to the disk itself before it may
+        be acknowledged; `ended` if that is a whole segment."""
+        log = self.log
+        if log is None or not log.is_dirty:
+            return False
+        return log.sync is Sync.ALWAYS or (ended and log.sync is Sync.SEGMENT)
+
+    def restore(self, stored: StoredChannel) -> None:
+        """Be what was found on disk."""
+        state = stored.state
+        self.log = stored.log
+        self.epoch, self.owner = state.epoch, bytes.fromhex(state.owner)
+        self._made = state.created
+        self.created = self._clock() - max(0.0, time.time() - state.created)
+        for seq, found in stored.segments.items():
+            segment = self._held[seq] = Segment(seq, self._tally)
+            segment.restore(
+                found.chunks, ended=found.ended, cut=found.ended and found.incomplete
+            )
+            segment.owner, segment.file = found.owner, found.file
+            segment.touched = self.written
+            self._order.append(seq)
+            self.size += segment.size
+            if not segment.ended:
+                self._open.add(segment)
+        self._memory.used += self.memory
+        self.total = max(state.total, self.size)
+        self.head = max([state.head, *(seq + 1 for seq in self._order)])
+        self._gone_below = self.oldest
+        self._restless.add(self)
+        if self.flow is not None:
+            self.flow.hold_for_first(self.oldest)
+        self._trim(self.written)
+
     # Ending.
 
     def end_segment(self, seq: int) -> Segment:
@@ -492,6 +635,7 @@ class Channel:
             raise SegmentNotFound(seq, self.head)
         if segment.stage is Stage.ENDED:
             return segment
+        self._record_end(segment, incomplete=False)
         self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
             self._begin(segment, self.written)
@@ -505,6 +649,7 @@ class Channel:
             if segment.writers:
                 self.end_segment(segment.seq)
         for segment in [s for s in self._open if s.seq < seq]:
+            self._record_end(segment, incomplete=True)
             segment.break_off(cut=False)
             self._over(segment, Verdict.ENDED)
 
@@ -515,9 +660,13 @@ class Channel:
             return
         self.closed = True
         for segment in self._open:
+            self._record_end(segment, incomplete=False)
             segment.touched = self._clock()
             wake_all(segment.append((), 0, end=True))
         self._open.clear()
+        if self.log is not None:
+            with suppress(StorageFailed):
+                self.log.close_channel()
         for publication in list(self._publications):
             self._done(publication)
             publication.judge(Verdict.CLOSED)
@@ -532,6 +681,10 @@ class Channel:
         for segment in (*self._held.values(), *self._leaving):
             if segment.readers:
                 segment.forget()
+        if self.flow is not None:
+            self.flow.clear()
+        if self.log is not None:
+            self.log.remove()
         self._held.clear()
         self._order.clear()
         self._leaving.clear()
@@ -556,8 +709,12 @@ class Channel:
             if now - segment.touched < self._limits.resume:
                 pending = True
             else:
+                self._record_end(segment, incomplete=True)
                 segment.break_off(cut=True)
                 self._over(segment, Verdict.ENDED)
+        if self.flow is not None and len(self.flow):
+            self.flow.tick(self.head)
+            pending = True
         if not pending:
             self._restless.discard(self)
 
@@ -574,7 +731,10 @@ class Channel:
         self._next_look = now + _LOOK_INTERVAL
         window = self._window
         order = self._order
+        floor = self._floor
         while len(order) > window.floor:
+            if order[0] >= floor:
+                return
             oldest = self._held[order[0]]
             if (
                 len(order) <= window.segments
@@ -584,28 +744,73 @@ class Channel:
                 return
             self._evict(oldest)
 
+    @property
+    def _floor(self) -> float:
+        """The lowest seq that some reader has not taken yet."""
+        floor = None if self.flow is None or self.closed else self.flow.floor()
+        return math.inf if floor is None else floor
+
+    @property
+    def _is_full(self) -> bool:
+        memory, window = self._memory, self._window
+        return (
+            self.size > window.size
+            or len(self._order) > window.segments
+            or memory.used > memory.limit
+        )
+
+    def has_room(self) -> bool:
+        """Whether its publishers may go on. If not, they must not write more, until
+        its readers have taken something."""
+        flow = self.flow
+        if flow is None or self.closed or not len(flow) or not self._is_full:
+            return True
+        flow.settle()
+        self._trim(self._clock())
+        if self._memory.used > self._memory.limit:
+            self._memory.relieve()
+        self._drop_what_is_taken(flow)
+        return not self._is_full or flow.has_all(self.head)
+
+    def _drop_what_is_taken(self, flow: Flow) -> None:
+        """Drop the beginning of the open segment, if it is all that there is to take,
+        and more than the window."""
+        newest = self.newest
+        excess = self.size - self._window.size
+        if newest is None or newest.ended or excess <= 0 or self._floor < newest.seq:
+            return
+        taken = flow.taken_of(newest.seq)
+        position = newest.dropped + excess
+        if taken is not None:
+            position = min(position, taken)
+        freed = newest.drop_before(position)
+        self.size -= freed
+        self._memory.used -= freed
+
     def _evict(self, segment: Segment) -> None:
         """Take `segment` out of the window. Who reads it may finish, as long as
         what is kept for such readers is no more than the window itself."""
         self._order.popleft()
         del self._held[segment.seq]
-        self.size -= segment.size
-        self._memory.used -= segment.size + SEGMENT_COST
+        self.size -= segment.held
+        self._memory.used -= segment.held + SEGMENT_COST
         self._gone_below = max(self._gone_below, segment.seq + 1)
+        if self.log is not None:
+            self.log.forget(segment.file)
         if segment.stage is Stage.OPEN:
             segment.break_off(cut=True)
             self._over(segment, Verdict.EVICTED)
         if segment.readers:
             self._leaving[segment] = None
-            self._leaving_size += segment.size
-            self._memory.used += segment.size + SEGMENT_COST
+            self._leaving_size += segment.held
+            self._memory.used += segment.held + SEGMENT_COST
         while self._leaving_size > self._window.size:
             self._cut_off_oldest()
 
     def _let_leave(self, segment: Segment) -> None:
         del self._leaving[segment]
-        self._leaving_size -= segment.size
-        self._memory.used -= segment.size + SEGMENT_COST
+        self._leaving_size -= segment.held
+        self._memory.used -= segment.held + SEGMENT_COST
 
     def _cut_off_oldest(self) -> None:
         """Let go of what has left the window, though somebody still reads it."""
@@ -613,17 +818,19 @@ class Channel:
         self._let_leave(oldest)
         oldest.forget()
 
-    def shed(self, amount: int) -> None:
+    def shed(self, amount: int) -> bool:
         """Let go of `amount` bytes of memory, oldest first, whatever the window says
-        and whoever reads or writes."""
-        goal = self.memory - amount
-        while self.memory > goal:
+        and whoever reads or writes; but not of what a lossless channel holds for its
+        readers. False if there is nothing to let go of."""
+        before = self.memory
+        while self.memory > before - amount:
             if self._leaving:
                 self._cut_off_oldest()
-            elif self._order:
+            elif self._order and self._order[0] < self._floor:
                 self._evict(self._held[self._order[0]])
             else:
-                return
+                break
+        return self.memory < before
 
 
 def _without_first(

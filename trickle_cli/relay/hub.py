@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import trio
 
-from trickle_cli.errors import ChannelNotFound, LimitReached
+from trickle_cli.errors import ChannelNotFound, LimitReached, StorageFailed
 from trickle_cli.protocol.names import (
     CHANGEFEED,
     CHANGEFEED_TYPE,
@@ -22,6 +22,7 @@ from trickle_cli.relay.changefeed import CHANGEFEED_WINDOW, Changefeed
 from trickle_cli.relay.channel import Channel
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.memory import Memory
+from trickle_cli.relay.storage import Store, StoredChannel
 
 #: Seconds between looks at what has become due. Skips and resumes are seconds
 #: long, so they are late by little; an idle server wakes four times a second.
@@ -40,10 +41,12 @@ class Hub:
 
     Args:
         autocreate: a `LocalPublisher` that writes makes its channel.
+        lossless: all channels are, also those that are made without asking for it.
         changefeed: publish the changes to `_changes`.
         idle_timeout: seconds without a byte after which a channel is closed.
         sweep_interval: seconds between looks for idle channels.
         limits: bounds of all tables.
+        store: where the channels are on disk, too; `open` brings back what is there.
         clock: seconds, monotonic; the default must be called inside trio.
 
     `memory` counts what all channels hold together.
@@ -53,16 +56,20 @@ class Hub:
         self,
         *,
         autocreate: bool = False,
+        lossless: bool = False,
         changefeed: bool = False,
         idle_timeout: float = 300,
         sweep_interval: float = 60,
         limits: Limits | None = None,
+        store: Store | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.autocreate = autocreate
+        self.lossless = lossless
         self.idle_timeout = idle_timeout
         self.sweep_interval = sweep_interval
         self.limits = limits or Limits()
+        self.store = store
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._draining: dict[str, float] = {}  # closed ones: until when
@@ -71,6 +78,7 @@ class Hub:
         self.memory = Memory(self.limits.memory, self._relieve)
         self._changefeed: Changefeed | None = None
         self._wants_changefeed = changefeed
+        self._is_loaded = False
         self._swept = 0.0
         self._sampled = 0.0
 
@@ -107,12 +115,18 @@ class Hub:
         return name in self._permanent
 
     def create(
-        self, name: str, type_: str = DEFAULT_TYPE, *, permanent: bool = False
+        self,
+        name: str,
+        type_: str = DEFAULT_TYPE,
+        *,
+        permanent: bool = False,
+        lossless: bool = False,
     ) -> Channel:
-        """Make the channel, unless it is there and open; its MIME type is fixed
-        by this. A `permanent` one is never closed for being idle.
+        """Make the channel, unless it is there and open; its MIME type, and whether it
+        is lossless, are fixed by this. A `permanent` one is never closed for being
+        idle.
 
-        Raises BadAddress for what cannot be a name, LimitReached.
+        Raises BadAddress for what cannot be a name, LimitReached, StorageFailed.
         """
         check_channel_name(name)
         if permanent:
@@ -123,12 +137,25 @@ class Hub:
         if channel is not None:
             self._forget(channel)
         self._make_room()
-        channel = self._new(name, type_ or DEFAULT_TYPE, self.limits.window)
+        channel = self._new(
+            name,
+            type_ or DEFAULT_TYPE,
+            self.limits.window,
+            lossless=lossless or self.lossless,
+        )
+        if self.store is not None:
+            try:
+                channel.log = self.store.create(channel.state)
+            except StorageFailed:
+                self._forget(channel)
+                raise
         if self._changefeed is not None:
             self._changefeed.announce(added=[name])
         return channel
 
-    def _new(self, name: str, type_: str, window: Window) -> Channel:
+    def _new(
+        self, name: str, type_: str, window: Window, *, lossless: bool = False
+    ) -> Channel:
         channel = self._channels[name] = Channel(
             name,
             type_,
@@ -137,6 +164,7 @@ class Hub:
             clock=self._clock,
             restless=self._restless,
             memory=self.memory,
+            lossless=lossless,
         )
         return channel
 
@@ -156,10 +184,10 @@ class Hub:
         goal = memory.limit - memory.limit // _RELIEF
         step = (memory.used - goal) // _RELIEF_STEPS + 1
         while memory.used > goal:
-            largest = max(self._channels.values(), key=lambda c: c.memory)
-            if not largest.memory:
-                return
-            largest.shed(step)
+            # Most often the first of these is enough.
+            largest = sorted(self._channels.values(), key=lambda c: -c.memory)
+            if not any(channel.shed(step) for channel in largest):
+                return  # all of it is held for readers: publishers are held back
 
     def close(self, name: str) -> None:
         """Close the channel; it drains from now on. ChannelNotFound if there is
@@ -188,6 +216,23 @@ class Hub:
             channel = self._new(CHANGEFEED, CHANGEFEED_TYPE, CHANGEFEED_WINDOW)
             self._changefeed = Changefeed(channel)
             self._changefeed.announce(added=[CHANGEFEED])
+        if self.store is not None and not self._is_loaded:
+            self._is_loaded = True
+            for stored in self.store.load():
+                self._restore(stored)
+
+    def _restore(self, stored: StoredChannel) -> None:
+        """Bring back a channel as it was found."""
+        state = stored.state
+        window = self.limits.window
+        channel = self._new(state.name, state.type, window, lossless=state.lossless)
+        channel.restore(stored)
+        if self.memory.used > self.memory.limit:
+            self._relieve()
+        if stored.closed:
+            self._close(channel)
+        elif self._changefeed is not None:
+            self._changefeed.announce(added=[state.name])
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -228,9 +273,13 @@ class Hub:
         """Close the idle channels, and evict what has become too old."""
         now = self._clock()
         for channel in list(self._channels.values()):
+            if channel.log is not None:
+                channel.log.rest()
             if channel.closed:
                 continue
             channel.expire(now)
+            if channel.flow is not None and channel.flow.waiting:
+                continue  # it is idle because we hold its publisher back
             if (
                 now - channel.written > self.idle_timeout
                 and not channel.name.startswith(RESERVED_PREFIX)
@@ -239,7 +288,13 @@ class Hub:
                 self.close(channel.name)
 
     def shut_down(self) -> None:
-        """Close every channel; the changefeed tells, and goes last."""
+        """Close every channel; the changefeed tells, and goes last. Where channels are
+        on disk they stay as they are, to come back."""
+        if self.store is not None:
+            for channel in self.all():
+                if channel.log is not None:
+                    channel.log.close()
+            return
         closing = [c for c in self if c.name != CHANGEFEED]
         for channel in closing:
             self._close(channel)

@@ -30,7 +30,8 @@ class Limits:
     seconds: `linger` a
     closed channel is still served, after its end and after it was last read;
     `resume` a segment whose publisher vanished stays open; `skip` a seq that the
-    head has passed is still waited for.
+    head has passed is still waited for; `lease` a lossless channel keeps what a reader
+    does not take.
     """
 
     window: Window = field(default_factory=Window)
@@ -42,3 +43,4 @@ class Limits:
     linger: float = 60
     resume: float = 5
     skip: float = 1
+    lease: float = 10

@@ -141,9 +141,10 @@ class Segment:
 
     `incomplete`: it ended before its publisher said so. `cut`: those who read
     its end must see that, their answers are broken off. `writers` counts the
-    publications on it, `owner` is what its publisher is known by; `touched` is when
-    (clock of the hub) it was last written,
-    ended, left by its last writer or, if it has not begun, passed by the head.
+    publications on it, `dropped` the bytes at its beginning that are not held any more;
+    `file` is where the channel's log has it, `owner` what its publisher is known by;
+    `touched` is when (clock of the hub) it was last written, ended, left by its last
+    writer or, if it has not begun, passed by the head.
     """
 
     __slots__ = (
@@ -152,6 +153,8 @@ class Segment:
         "_live",
         "_tally",
         "cut",
+        "dropped",
+        "file",
         "incomplete",
         "owner",
         "seq",
@@ -165,6 +168,8 @@ class Segment:
         self.seq = seq
         self.stage = Stage.WAITING
         self.size = 0
+        self.dropped = 0
+        self.file = 0
         self.incomplete = False
         self.cut = False
         self.owner = b""
@@ -187,6 +192,11 @@ class Segment:
     def readers(self) -> int:
         """How many are attached, live and late."""
         return len(self._live) + len(self._late)
+
+    @property
+    def held(self) -> int:
+        """How many of its bytes are held."""
+        return self.size - self.dropped
 
     # The reading ends.
 
@@ -250,7 +260,7 @@ class Segment:
 
     def position(self, index: int, offset: int) -> int:
         """How many bytes lie before the cursor."""
-        return sum(map(len, self._chunks[:index])) + offset
+        return self.dropped + sum(map(len, self._chunks[:index])) + offset
 
     def is_whole_at(self, index: int, offset: int, count: int) -> bool:
         """Whether `count` bytes after the cursor the segment ends, cleanly."""
@@ -311,6 +321,30 @@ class Segment:
             else:
                 held.append(chunk)
         return cursor
+
+    def restore(self, chunks: Sequence[bytes], *, ended: bool, cut: bool) -> None:
+        """Be what was found on disk: with these bytes, and `cut` if incomplete."""
+        for chunk in chunks:
+            self._store([chunk])
+            self.size += len(chunk)
+        self.stage = Stage.ENDED if ended else Stage.OPEN
+        self.incomplete = self.cut = cut
+
+    def drop_before(self, position: int) -> int:
+        """Hold nothing before the byte `position`, about: all readers are beyond it.
+        How many bytes that makes free."""
+        chunks = self._chunks
+        freed, end = 0, 0
+        for index, chunk in enumerate(chunks[:-1]):
+            if not chunk:
+                continue
+            end = self.dropped + freed + len(chunk)
+            if end > position:
+                break
+            freed += len(chunk)
+            chunks[index] = b""  # the cursors of readers stay true
+        self.dropped += freed
+        return freed
 
     def break_off(self, *, cut: bool) -> None:
         """End it as incomplete. With `cut`, who reads the end is broken off too;

@@ -6,7 +6,7 @@ into the relay, and comes out of it in the `delivery` of each GET.
 """
 
 from trickle_cli.protocol.http1 import HeadLimits
-from trickle_cli.relay import Limits, Window
+from trickle_cli.relay import Limits, Sync, Window
 from trickle_cli.server.config import Patience, Peers, ServerConfig
 from trickle_cli.server.hooks import HookRequest, Refused
 from trickle_cli.server.ledger import Entry
@@ -24,6 +24,7 @@ __all__ = [
     "Refused",
     "Server",
     "ServerConfig",
+    "Sync",
     "Window",
     "listen",
     "listen_unix",

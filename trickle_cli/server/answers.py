@@ -9,6 +9,7 @@ from trickle_cli.errors import (
     LimitReached,
     SegmentConflict,
     SegmentNotFound,
+    StorageFailed,
 )
 from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
 from trickle_cli.protocol.ranges import ContentRange
@@ -27,7 +28,12 @@ def not_found(name: str) -> Answer:
 def missing(error: SegmentNotFound, channel: Channel) -> Answer:
     """`channel` is there, the segment is not."""
     answer = problem(SEGMENT_MISSING, str(error))
-    return answer._replace(seq=error.seq, latest=error.latest, epoch=channel.epoch)
+    return answer._replace(
+        seq=error.seq,
+        latest=error.latest,
+        epoch=channel.epoch,
+        lossless=channel.lossless,
+    )
 
 
 def ended(channel: Channel) -> Answer:
@@ -48,6 +54,11 @@ def conflicting(conflict: SegmentConflict) -> Answer:
     return problem(409, str(conflict))._replace(
         seq=conflict.seq, latest=conflict.latest, size=conflict.size
     )
+
+
+def not_stored(error: StorageFailed) -> Answer:
+    """The disk does not take it."""
+    return problem(507, str(error), retry_after=RETRY_AFTER)
 
 
 #: Seconds for which caches may answer in our place. A segment that is complete does not
@@ -87,7 +98,14 @@ def about(channel: Channel, segment: Segment) -> Answer:
         type=channel.type,
         size=segment.size,
         incomplete=segment.incomplete and segment.ended,
+        lossless=channel.lossless,
+        let_go=let_go(channel),
     )
+
+
+def let_go(channel: Channel) -> int | None:
+    """How many readers of a lossless channel were let go; None for another."""
+    return None if channel.flow is None else channel.flow.let_go
 
 
 def not_in_range(channel: Channel, segment: Segment) -> Answer:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from trickle_cli.access import Access
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol.http1 import USUAL_LIMITS, HeadLimits
-from trickle_cli.relay import Limits
+from trickle_cli.relay import Limits, Sync
 from trickle_cli.server.hooks import Hook
 from trickle_cli.server.ledger import Entry
 
@@ -55,6 +55,9 @@ class ServerConfig:
 
     `base_path` the prefix of all paths · `autocreate` a first POST of a segment
     makes its channel · `allow_create` a POST to the channel makes it ·
+    `lossless` all channels are, also those made without asking for it · `data_dir` a
+    directory for them, from which they come back, None to keep them in memory only ·
+    `sync` when that is brought to the disk itself ·
     `changefeed` publish `_changes` · `idle_timeout` seconds without a byte after
     which a channel is closed, looked at every `sweep_interval` seconds ·
     `drain` seconds that readers get at shutdown to take what there is.
@@ -68,6 +71,9 @@ class ServerConfig:
     base_path: str = "/"
     autocreate: bool = False
     allow_create: bool = False
+    lossless: bool = False
+    data_dir: str | None = None
+    sync: Sync = Sync.NONE
     changefeed: bool = False
     idle_timeout: float = 300
     sweep_interval: float = 60

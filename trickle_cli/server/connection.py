@@ -42,6 +42,7 @@ from trickle_cli.protocol.responses import (
     encode_published,
     problem,
 )
+from trickle_cli.relay import Hold
 from trickle_cli.server.config import Patience
 from trickle_cli.server.ledger import Entry, Ledger
 from trickle_cli.server.transport import Disconnected, Transport
@@ -84,7 +85,8 @@ class Connection:
 
     `peer` is who is at the other end, for a person. Of the present request, `caller` is
     who asks, as far as rights go; `extra` are fields that go into its answer, and
-    `entry` is what there will be of it in the access log, if there is one.
+    `entry` is what there will be of it in the access log, if there is one. `hold` is
+    what is kept for the peer, if it reads a lossless channel.
     """
 
     __slots__ = (
@@ -96,6 +98,7 @@ class Connection:
         "_errands",
         "_events",
         "_in_turn",
+        "_is_lingering",
         "_ledger",
         "_nursery",
         "_on_close",
@@ -110,6 +113,7 @@ class Connection:
         "entry",
         "exchange",
         "extra",
+        "hold",
         "peer",
         "transport",
     )
@@ -130,6 +134,7 @@ class Connection:
         self.peer = peer
         self.caller: Caller = EVERYTHING
         self.extra: tuple[Field, ...] = ()
+        self.hold: Hold | None = None
         self.exchange: Exchange | None = None
         self._begin = begin
         self._on_close = on_close
@@ -147,6 +152,7 @@ class Connection:
         self._in_turn = False
         self._closing = False
         self._discarding = 0
+        self._is_lingering = False
         self._closed = False
         self._seen: object = None
         self._since = 0.0
@@ -155,6 +161,8 @@ class Connection:
 
     def received(self, data: Buffer) -> None:
         """Take `data` from the transport."""
+        if self._is_lingering:
+            return
         if self._discarding:
             self._discarding -= len(data)
             if self._discarding <= 0:
@@ -368,7 +376,12 @@ class Connection:
         """The last answer is sent. If the peer is still sending a body, let it
         see that before the connection goes."""
         self._events.clear()
-        if self._body_done:
+        if self._body_done and self.hold is not None and self.unacknowledged():
+            # Only when all of it has arrived, the segment is taken.
+            self._is_lingering = True
+            self.transport.shut_down_sending()
+            self.transport.resume()
+        elif self._body_done:
             self.close()
         else:
             self._discarding = DISCARD_BYTES
@@ -385,6 +398,9 @@ class Connection:
             self.exchange = None
             if self.entry is not None:
                 self._close_entry(sent, whole=False)
+        if self.hold is not None:
+            hold, self.hold = self.hold, None
+            hold.flow.leave(hold, is_taken=hold.is_taken())
         self._events.clear()
         self._parser.close()
         self.transport.close(fail=fail)
@@ -394,6 +410,10 @@ class Connection:
         """A fault of ours: it costs this connection, and no other."""
         _log.error("a connection failed: %s: %s", type(error).__name__, error)
         self.close()
+
+    def unacknowledged(self) -> int:
+        """How many of the bytes sent have not reached the peer yet."""
+        return len(self._owed) + self.transport.unacknowledged()
 
     # Deadlines.
 
@@ -418,6 +438,9 @@ class Connection:
     def _check(self, now: float) -> None:
         if self.exchange is not None and not self._errands:
             self.exchange.check(now)
+        if self._is_lingering and not self.unacknowledged():
+            self.close()
+            return
         limit, awaited = self._waiting_for()
         if awaited != self._seen:
             self._seen, self._since = awaited, now
@@ -436,6 +459,8 @@ class Connection:
             return patience.stall, ("flush", len(self._owed))
         if self.exchange is not None:
             return patience.stall, self.exchange.waiting_for()
+        if self._is_lingering:
+            return patience.stall, ("taking", self.unacknowledged())
         if self._discarding:
             return patience.discard, "discard"
         if self._parser.in_head:

@@ -54,7 +54,7 @@ CHUNKED: Final = 3  # the head is sent, chunks follow
 _PLAIN: Final = 4  # the head is sent, bare content follows
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """What goes out with one call: protocol bytes, content, protocol bytes."""
 
     lead: bytes
@@ -130,6 +130,8 @@ class Delivery(Reader):
             self._cache = cache_of(private=self._private)
             self._others += b"ETag: %b\r\n" % etag
         self._channel.attach(self, segment)
+        if self._connection.hold is not None:
+            self._connection.hold.begin(self, segment.seq)
         self._connection.exchange = self
         if not self.late:
             if self._wanted.wait == 0:
@@ -167,7 +169,7 @@ class Delivery(Reader):
                 self._finish()
             return True
         self.start_at(piece.index, piece.offset)
-        self._settle(_Batch(lead, piece.chunks, piece.size, tail, piece.ended), taken)
+        self._settle(Batch(lead, piece.chunks, piece.size, tail, piece.ended), taken)
         return False
 
     def _render(self, piece: Piece) -> tuple[bytes, bytes, list[bytes], int]:
@@ -266,7 +268,7 @@ class Delivery(Reader):
         # that lasts until the connection closes, only by the way it closes.
         self._connection.close(fail=self._state == _PLAIN)
 
-    def _next_batch(self) -> _Batch | None:
+    def _next_batch(self) -> Batch | None:
         """What to send next; None if there is nothing for now."""
         segment = self.segment
         if self._done or segment is None:
@@ -278,7 +280,7 @@ class Delivery(Reader):
                 return None
             lead = head
         if self._ending:
-            return _Batch(lead, [], 0, b"", last=True)
+            return Batch(lead, [], 0, b"", last=True)
         views, size = self.available(self._frame_left or PULL_SIZE)
         if size < self._frame_left or (self._to_come and not size):
             raise Disconnected(f"segment {segment.seq} is no longer held")
@@ -288,7 +290,7 @@ class Delivery(Reader):
         tail = self._tail(size, ended=last)
         if not (lead or size or tail or last):
             return None
-        return _Batch(lead, views, size, tail, last)
+        return Batch(lead, views, size, tail, last)
 
     def _announce(self, segment: Segment) -> bytes | None:
         """The head; None if it is not its time yet."""
@@ -302,7 +304,7 @@ class Delivery(Reader):
             return self._to_come == size
         return segment.is_whole_at(self.index, self.offset, size)
 
-    def _settle(self, batch: _Batch, taken: int) -> bool:
+    def _settle(self, batch: Batch, taken: int) -> bool:
         """Note that `taken` bytes of `batch` are sent. True if those were all."""
         lead, _, size, tail, last = batch
         sent = min(max(taken - len(lead), 0), size)
@@ -330,11 +332,17 @@ class Delivery(Reader):
         self._done = True
         if self.late:
             self._channel.detach(self)
+        if self._connection.hold is not None:
+            self._connection.hold.is_done = self._is_all(self.segment)
         self._connection.delivered(self.status, size, close=self._closing)
 
     def _length(self, segment: Segment) -> int:
         """The content of the answer, now that all of it is known."""
         return segment.size
+
+    def _is_all(self, segment: Segment) -> bool:  # noqa: ARG002
+        """Whether the peer has the segment to its end with this answer."""
+        return True
 
     def _sent(self, segment: Segment) -> int:
         """How many bytes of content have gone out."""

@@ -7,6 +7,7 @@ answers come of it. Those that take time go on as `Intake` or `Delivery`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from trickle_cli.access import Right
 from trickle_cli.errors import (
@@ -15,6 +16,7 @@ from trickle_cli.errors import (
     LimitReached,
     SegmentConflict,
     SegmentNotFound,
+    StorageFailed,
     TrickleError,
 )
 from trickle_cli.protocol.http1 import Request
@@ -43,8 +45,10 @@ from trickle_cli.server.answers import (
     etag_of,
     full,
     is_lasting,
+    let_go,
     missing,
     not_found,
+    not_stored,
 )
 from trickle_cli.server.changes import ChangesDelivery, sees_all, visible_answer
 from trickle_cli.server.config import ServerConfig
@@ -56,6 +60,7 @@ from trickle_cli.server.hooks import Hook, describe
 from trickle_cli.server.intake import Intake
 from trickle_cli.server.pages import HEALTHY, list_channels, show_channel
 from trickle_cli.server.partial import PartialDelivery, part_wanted
+from trickle_cli.server.stepwise import StepwiseDelivery
 
 
 class _Denied(TrickleError):
@@ -95,6 +100,8 @@ class Handlers:
         if refused is not None:
             connection.answer(refused)
             return
+        if connection.hold is not None:
+            connection.hold.took()
         try:
             if isinstance(wanted, Subscribe):
                 self._subscribe(connection, request, wanted)
@@ -120,7 +127,8 @@ class Handlers:
     ) -> None:
         channel = self._hub.find(wanted.channel)
         try:
-            segment = channel.find(wanted.seq)
+            offset = wanted.range.first if wanted.range is not None else 0
+            segment = channel.find(wanted.seq, offset)
         except SegmentNotFound as error:
             connection.answer(missing(error, channel))
         except ChannelClosed:
@@ -131,13 +139,45 @@ class Handlers:
                 kind = ChangesDelivery
             elif wanted.range is not None and part_wanted(wanted, channel, segment):
                 kind = PartialDelivery
-            private = self._gate.access is not None and self._gate.is_private(
-                channel.name
-            )
+            elif channel.flow is not None and not wanted.label:
+                kind = StepwiseDelivery
+            private = self._gate.is_private(channel.name)
+            if channel.flow is not None or connection.hold is not None:
+                self._follow(connection, channel, wanted, segment.seq)
             kind(connection, channel, request, wanted, private).start(segment)
+
+    def _follow(
+        self, connection: Connection, channel: Channel, wanted: Subscribe, seq: int
+    ) -> None:
+        """Hold for the caller what there is from `seq` on, if the channel does that."""
+        hold, connection.hold = connection.hold, None
+        if channel.flow is not None and connection.caller.may(Right.HOLD, channel.name):
+            connection.hold = channel.follow(hold, connection, wanted.label, seq)
+        elif hold is not None:
+            hold.flow.leave(hold, is_taken=hold.is_taken())
 
     def _inspect(self, connection: Connection, wanted: Inspect) -> None:
         channel = self._hub.find(wanted.channel)
+        if channel.wants_flush(ended=True):
+            connection.run_errand(partial(self._flush_and_inspect, connection, wanted))
+        else:
+            self._inspect_now(connection, wanted, channel)
+
+    async def _flush_and_inspect(self, connection: Connection, wanted: Inspect) -> None:
+        """What this tells of may be lost to its publisher after that."""
+        channel = self._hub.get(wanted.channel)
+        try:
+            if channel is not None and channel.log is not None:
+                await channel.log.flush()
+            if not connection.is_closed:
+                self._inspect_now(connection, wanted, self._hub.find(wanted.channel))
+        except (StorageFailed, ChannelNotFound) as error:
+            status = 507 if isinstance(error, StorageFailed) else 404
+            connection.answer(problem(status, str(error)))
+
+    def _inspect_now(
+        self, connection: Connection, wanted: Inspect, channel: Channel
+    ) -> None:
         try:
             segment = channel.look(wanted.seq)
         except SegmentNotFound as error:
@@ -197,14 +237,21 @@ class Handlers:
             connection.send(CONTINUE)
 
     def _make(self, wanted: Publish | Create) -> Channel:
-        return self._hub.create(wanted.channel, wanted.type)
+        name, type_ = wanted.channel, wanted.type
+        return self._hub.create(name, type_, lossless=wanted.lossless)
 
     # Making channels and closing them.
 
     def _create(self, connection: Connection, request: Request, wanted: Create) -> None:
         def make() -> None:
             channel = self._make(wanted)
-            connection.answer(Answer(latest=channel.head, epoch=channel.epoch))
+            connection.answer(
+                Answer(
+                    latest=channel.head,
+                    epoch=channel.epoch,
+                    lossless=channel.lossless,
+                )
+            )
 
         _require_public(wanted.channel)
         try:
@@ -287,6 +334,9 @@ class Handlers:
             latest=channel.head,
             closed=channel.closed,
             epoch=channel.epoch,
+            lossless=channel.lossless,
+            let_go=let_go(channel),
+            readers=channel.waiting_readers,
             type="text/plain",
             body=b"%d" % channel.head,
         )
@@ -316,6 +366,8 @@ def _answer_for(error: TrickleError, request: Request) -> Answer:
             return full(error)
         case SegmentConflict():
             return conflicting(error)
+        case StorageFailed():
+            return not_stored(error)
         case _Denied():
             return refusal(request)
         case _Reserved():

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
 
-from trickle_cli.errors import LimitReached, SegmentConflict
+from trickle_cli.errors import LimitReached, SegmentConflict, StorageFailed
 from trickle_cli.protocol.names import FIRST_BYTE
 from trickle_cli.protocol.requests import Publish
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.relay import Channel, Publication, Verdict
 from trickle_cli.relay.segment import push_on
-from trickle_cli.server.answers import conflicting, full
+from trickle_cli.server.answers import about, conflicting, full, not_stored
 from trickle_cli.server.connection import Connection
 
 
@@ -63,13 +64,63 @@ class Intake(Publication):
         except SegmentConflict as conflict:
             self._answer(conflicting(conflict))
             return
+        except StorageFailed as error:
+            self._answer(not_stored(error), close=True)
+            return
         if rest:
             self._connection.run_errand(lambda: push_on(rest))
-        if end and self.verdict is None:
-            segment = self.segment
-            assert self.channel is not None
-            assert segment is not None
-            self._connection.published(self.channel.epoch, segment.seq, segment.size)
+        channel = self.channel
+        if isinstance(channel, Channel) and channel.wants_flush(ended=end):
+            self._connection.run_errand(partial(self._flush, channel, end=end))
+        elif end and self.verdict is None:
+            self._finish()
+        channel = self._flowing
+        if channel is not None and not channel.has_room():
+            self._connection.run_errand(self._wait_for_room)
+
+    async def _flush(self, channel: Channel, *, end: bool) -> None:
+        """Bring it to the disk itself, before anybody is told that we have it."""
+        assert channel.log is not None
+        try:
+            await channel.log.flush()
+        except StorageFailed as error:
+            if self._connection.exchange is self:
+                self._answer(not_stored(error), close=True)
+            return
+        if end and self.verdict is None and self._connection.exchange is self:
+            self._finish()
+
+    @property
+    def _flowing(self) -> Channel | None:
+        """The channel, if it may hold us back."""
+        channel = self.channel
+        if isinstance(channel, Channel) and channel.flow is not None:
+            return channel
+        return None
+
+    def _finish(self) -> None:
+        """All of the body is taken."""
+        channel, segment = self.channel, self.segment
+        assert isinstance(channel, Channel)
+        assert segment is not None
+        if channel.flow is None:
+            self._connection.published(channel.epoch, segment.seq, segment.size)
+        else:
+            answer = about(channel, segment)
+            self._connection.answer(answer._replace(type="", latest=None))
+
+    async def _wait_for_room(self) -> None:
+        """The readers of the channel have to take something first."""
+        channel = self._flowing
+        assert channel is not None
+        assert channel.flow is not None
+        await channel.flow.until(
+            lambda: (
+                self._connection.is_closed
+                or self.verdict is not None
+                or channel.has_room()
+            )
+        )
 
     def _start_over(self, *, empty: bool) -> bool:
         """Replace the closed channel. False if that came to nothing."""
@@ -81,6 +132,9 @@ class Intake(Publication):
             channel.publish(self, self._wanted.seq, reset=self._wanted.reset)
         except LimitReached as error:
             self._answer(full(error))
+            return False
+        except StorageFailed as error:
+            self._answer(not_stored(error))
             return False
         except SegmentConflict as conflict:
             self._answer(conflicting(conflict))
@@ -128,6 +182,9 @@ class Intake(Publication):
         if self._opened is None:
             self._opened = now
         flowing = self.channel.written if self.channel is not None else 0.0
+        channel = self._flowing
+        if channel is not None and channel.flow is not None and channel.flow.waiting:
+            flowing = now  # something would flow if we let it
         if now - max(self._opened, flowing) > self._patience:
             self._connection.run_errand(self._time_out)
 

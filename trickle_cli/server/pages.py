@@ -46,10 +46,19 @@ def snapshot(hub: Hub, channels: Iterable[Channel]) -> list[ChannelStatistics]:
             created=_utc(channel.created + offset),
             written=_utc(channel.written + offset) if channel.has_content else None,
             closed=channel.closed,
-            lossless=False,
+            lossless=channel.lossless,
+            let_go=0 if channel.flow is None else channel.flow.let_go,
         )
         for channel in channels
     ]
+
+
+def _told(statistics: ChannelStatistics) -> dict[str, object]:
+    """In the shape in which pages tell it."""
+    told = asdict(statistics)
+    if not statistics.lossless:
+        del told["let_go"]
+    return told
 
 
 def _utc(seconds: float) -> str:
@@ -61,7 +70,7 @@ def _utc(seconds: float) -> str:
 def show_channel(hub: Hub, channel: Channel) -> Answer:
     """The page of one channel."""
     (statistics,) = snapshot(hub, [channel])
-    body = _encode(asdict(statistics))
+    body = _encode(_told(statistics))
     return Answer(latest=channel.head, epoch=channel.epoch, type=_JSON, body=body)
 
 
@@ -80,7 +89,7 @@ def list_channels(connection: Connection, hub: Hub) -> None:
         for start in range(0, len(channels), _BATCH):
             await trio.lowlevel.checkpoint()
             batch = snapshot(hub, channels[start : start + _BATCH])
-            told += [json.dumps(asdict(entry), ensure_ascii=False) for entry in batch]
+            told += [json.dumps(_told(entry), ensure_ascii=False) for entry in batch]
         await trio.lowlevel.checkpoint()
         body = (
             f'{{"server": "trickle/{__version__}", "channels": [{", ".join(told)}]}}\n'

@@ -104,6 +104,10 @@ class PartialDelivery(Delivery):
         first, last = self._part
         return (segment.size if last is None else min(last + 1, segment.size)) - first
 
+    def _is_all(self, segment: Segment) -> bool:
+        last = self._part.last
+        return segment.ended and (last is None or last + 1 >= segment.size)
+
     def _sent(self, segment: Segment) -> int:
         return max(0, super()._sent(segment) - self._part.first)
 

@@ -14,7 +14,7 @@ import trio
 from trickle_cli.access import Access
 from trickle_cli.protocol.http1 import Request
 from trickle_cli.protocol.responses import Answer
-from trickle_cli.relay import Hub
+from trickle_cli.relay import Hub, Store
 from trickle_cli.server.addresses import Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
@@ -44,8 +44,9 @@ class Server:
     """Serves the channels of `hub` over HTTP.
 
     `run` it in a nursery of yours; `stop` ends it in order, cancelling it ends
-    it at once. `tls`, if it is set, is what new connections are encrypted with; it may
-    be exchanged while the server runs.
+    it at once. Raises StorageFailed if its data directory cannot be used. `tls`, if it
+    is set, is what new connections are encrypted with; it may be exchanged while the
+    server runs.
     """
 
     def __init__(
@@ -53,12 +54,17 @@ class Server:
     ) -> None:
         self.tls = tls
         self.config = config = config or ServerConfig()
+        store = None
+        if config.data_dir is not None:
+            store = Store(config.data_dir, config.sync)
         self.hub = Hub(
             autocreate=config.autocreate,
+            lossless=config.lossless,
             changefeed=config.changefeed,
             idle_timeout=config.idle_timeout,
             sweep_interval=config.sweep_interval,
             limits=config.limits,
+            store=store,
         )
         base = config.base_path
         self.base_path = base if base.endswith("/") else base + "/"
@@ -115,7 +121,8 @@ class Server:
                 for sock in listeners:
                     sock.close()
                 self.hub.shut_down()
-                await self._drain()
+                if self.hub.store is None:
+                    await self._drain()
                 nursery.cancel_scope.cancel()
         finally:
             for sock in listeners:
@@ -124,6 +131,8 @@ class Server:
                 connection.close()
             if self._poller is not None:
                 self._poller.close()
+            if self.hub.store is not None:
+                self.hub.store.close()
             self._ended.set()
 
     async def stop(self) -> None:

@@ -11,8 +11,11 @@ must not happen, it pauses its transport, and the peer feels the back-pressure.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Protocol
@@ -70,6 +73,10 @@ class Transport(Protocol):
 
     def shut_down_sending(self) -> None:
         """Tell the peer that no more will come."""
+
+    def unacknowledged(self) -> int:
+        """How many of the bytes sent have not reached the peer yet, as far as that can
+        be known."""
 
     def close(self, *, fail: bool = False) -> None:
         """Close; what was sent is still delivered. A `sendv` that waits raises.
@@ -139,6 +146,9 @@ class SocketTransport:
         with suppress(OSError):  # the peer has gone; reading will tell
             self._sock.shutdown(socket.SHUT_WR)
 
+    def unacknowledged(self) -> int:
+        return _unacknowledged(self._sock.fileno())
+
     def close(self, *, fail: bool = False) -> None:
         if self._sock.fileno() < 0:
             return
@@ -203,7 +213,21 @@ class StreamTransport:
     def shut_down_sending(self) -> None:
         pass  # streams at large cannot; closing must do
 
+    def unacknowledged(self) -> int:
+        inner = getattr(self._stream, "transport_stream", self._stream)
+        sock = getattr(inner, "socket", None)
+        return 0 if sock is None else _unacknowledged(sock.fileno())
+
     def close(self, *, fail: bool = False) -> None:
         self._closed = True
         self._fails = fail
         self._scope.cancel()
+
+
+def _unacknowledged(descriptor: int) -> int:
+    """What the kernel has still to bring to the peer of a socket (tcp(7), SIOCOUTQ)."""
+    try:
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:  # there is no such thing here, or the socket is closed
+        return 0
+    return int.from_bytes(answer, sys.byteorder)

@@ -1,0 +1,388 @@
+"""Lossless delivery: what the readers of a channel have not taken yet is kept, and its
+publisher held back when that is all that the window has room for.
+
+A *hold* is a place in the channel: nothing from there on leaves the window. Each
+connection that reads has one, at the segment that it asked for last: by asking for
+another it shows that it has taken that one. When a connection ends, its hold stays
+for the lease, so that the reader can come again and take it over: by its label, or, if
+it has none, by asking for exactly the segment at which the hold is.
+
+Most readers use several connections in turn, and many of them a new one for each
+segment. Those without a label cannot be told from several readers. So a hold at N whose
+segment has been taken (the connection ended after its peer acknowledged all, or is idle
+for a while) is joined with one that *entered*, on a connection of its own, at N + 1: as
+many holds go on as readers do.
+
+Who neither takes anything nor asks for the lease, though there is something to take, is
+let go: from then on it is served as on any other channel.
+
+As long as nobody has read, the place of the first reader is held for the lease, too,
+and after that a little longer for others who begin with it: so a publisher that is
+quicker to begin than its readers loses nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from trickle_cli.relay.segment import Reader
+
+#: Seconds between looks at whether there is room again: peers acknowledge in silence.
+_ROOM_INTERVAL: Final = 0.05
+#: Seconds in which those come who begin together: who waits for a channel that is not
+#: there looks for it every second.
+_TOGETHER: Final = 2.0
+#: Seconds that a connection which has taken its segment must be idle to be joined.
+_IDLE: Final = 1.0
+
+
+class Taker(Protocol):
+    """The connection that a hold belongs to."""
+
+    def unacknowledged(self) -> int:
+        """How many of the bytes sent have not reached the peer yet."""
+
+
+class Hold:
+    """Everything from segment `position` on is kept for a reader.
+
+    `label` is what the reader calls itself, b"" if it does not say · `taker` its
+    connection, None when that is gone · `reader` what the segment at `position` is read
+    with · `is_done` that one has been handed out whole · `entry` where it entered,
+    until a hold has been joined with it · `since` when (clock of the hub) it last moved
+    or took anything · `is_over` it holds nothing any more.
+    """
+
+    __slots__ = (
+        "entry",
+        "flow",
+        "is_done",
+        "is_over",
+        "label",
+        "mark",
+        "position",
+        "reader",
+        "since",
+        "taker",
+    )
+
+    def __init__(self, flow: Flow, label: bytes, position: int, now: float) -> None:
+        self.flow = flow
+        self.label = label
+        self.position = position
+        self.taker: Taker | None = None
+        self.reader: Reader | None = None
+        self.is_done = False
+        self.entry: int | None = None
+        self.since = now
+        self.mark: object = None
+        self.is_over = False
+
+    def begin(self, reader: Reader, seq: int) -> None:
+        """Segment `seq` is read by `reader` now."""
+        self.reader = reader
+        self.is_done = False
+        self.flow.move(self, seq)
+
+    def took(self) -> None:
+        """Its connection has asked for something else."""
+        if self.is_done:
+            self.is_done = False
+            self.flow.move(self, self.position + 1)
+
+    def is_taken(self) -> bool:
+        """Whether the peer has got all of the segment at `position`."""
+        return self.is_done and (self.taker is None or self.taker.unacknowledged() == 0)
+
+    def has_all(self, head: int) -> bool:
+        """Whether there is nothing that its reader could take now."""
+        if self.position >= head:
+            return True
+        if self.taker is None or self.position < head - 1:
+            return False
+        if self.is_done:
+            return self.is_taken()
+        reader = self.reader
+        return (
+            reader is not None
+            and reader.segment is not None
+            and not reader.late
+            and self.taker.unacknowledged() == 0
+        )
+
+    def taken_of(self, seq: int) -> int | None:
+        """How many bytes of segment `seq` its reader has got; None if all of them."""
+        if self.position > seq:
+            return None
+        if self.position < seq or self.taker is None or self.reader is None:
+            return 0
+        owed = self.taker.unacknowledged()
+        segment = self.reader.segment
+        if segment is None:
+            return None if self.is_done and not owed else 0
+        given = (
+            segment.position(self.reader.index, self.reader.offset)
+            if self.reader.late
+            else segment.size
+        )
+        return max(0, given - owed)
+
+
+class Flow:
+    """The holds on one channel.
+
+    `lease` is in seconds, `limit` how many holds there may be. `let_go` counts readers
+    that were let go, `waiting` the publishers that are held back.
+    """
+
+    def __init__(self, lease: float, limit: int, clock: Callable[[], float]) -> None:
+        self.let_go = 0
+        self.waiting = 0
+        self._lease = lease
+        self._limit = limit
+        self._clock = clock
+        self._holds: dict[Hold, None] = {}
+        self._labelled: dict[bytes, dict[Hold, None]] = {}
+        # Of those without a label: where they entered, and whose connections are gone.
+        self._entries: dict[int, dict[Hold, None]] = {}
+        self._left: dict[int, dict[Hold, None]] = {}
+        self._settled = -math.inf
+        self._floor: int | None = None  # the lowest position, once it is asked for
+        self._first: Hold | None = None
+        self._first_until = math.inf
+        self._room = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._holds)
+
+    def hold_for_first(self, position: int) -> None:
+        """Hold `position` until somebody has read for a little, or for the lease."""
+        self._first = self._add(b"", position)
+
+    def floor(self) -> int | None:
+        """What is below this seq may go; all if it is None."""
+        if self._floor is None and self._holds:
+            self._floor = min(hold.position for hold in self._holds)
+        return self._floor
+
+    # Readers.
+
+    def ask(
+        self, hold: Hold | None, taker: Taker, label: bytes, seq: int
+    ) -> Hold | None:
+        """`taker`, which has `hold`, asks for segment `seq`. Returns the hold that it
+        has from now on; None if there are too many."""
+        if hold is not None and hold.flow is self and not hold.is_over:
+            self.move(hold, seq)
+        else:
+            if hold is not None:
+                hold.flow.leave(hold, is_taken=hold.is_done)
+            if self._first is not None:
+                until = self._clock() + _TOGETHER
+                self._first_until = min(self._first_until, until)
+            hold = self._detached(label, seq)
+            if hold is None:
+                if len(self._holds) >= self._limit:
+                    return None
+                hold = self._add(label, seq)
+                if not label:
+                    self._set_entry(hold, seq)
+            elif not label:
+                _remove_from(self._left, hold.position, hold)
+            hold.taker = taker
+            self.move(hold, seq)
+        if label:
+            self._forget_before(label, seq - 1)
+        return hold
+
+    def _detached(self, label: bytes, seq: int) -> Hold | None:
+        """The hold that a connection takes over which asks for `seq`."""
+        if not label:
+            return next(iter(self._left.get(seq, ())), None)
+        left = [hold for hold in self._labelled.get(label, ()) if hold.taker is None]
+        return min(left, key=lambda hold: hold.position, default=None)
+
+    def _forget_before(self, label: bytes, position: int) -> None:
+        """The reader has got on: what it does not come back for it does not want."""
+        for hold in list(self._labelled.get(label, ())):
+            if hold.taker is None and hold.position < position:
+                self._remove(hold)
+
+    def move(self, hold: Hold, seq: int) -> None:
+        """`hold` is at `seq` from now on."""
+        hold.since = self._clock()
+        if hold.position != seq:
+            if hold.position == self._floor:
+                self._floor = None
+                self._room.unpark_all()
+            elif self._floor is not None:
+                self._floor = min(self._floor, seq)
+            hold.position = seq
+
+    def leave(self, hold: Hold, *, is_taken: bool) -> None:
+        """The connection of `hold` has ended, with its segment taken or not."""
+        if hold.is_over:
+            return
+        hold.taker = hold.reader = None
+        hold.is_done = False
+        self.move(hold, hold.position + is_taken)
+        if not self._join(hold, hold.position) and not hold.label:
+            _add_to(self._left, hold.position, hold)
+
+    def _join(self, hold: Hold, position: int) -> bool:
+        """Remove `hold`, which has nothing before `position` to take, if its reader
+        goes on with another."""
+        if hold.label:
+            goes_on = any(
+                other.taker is not None and other.position <= position
+                for other in self._labelled[hold.label]
+                if other is not hold
+            )
+        else:
+            others = self._entries.get(position, {})
+            other = next((other for other in others if other is not hold), None)
+            goes_on = other is not None
+            if other is not None:
+                self._set_entry(other, hold.entry)
+        if goes_on:
+            self._remove(hold)
+        return goes_on
+
+    def _set_entry(self, hold: Hold, seq: int | None) -> None:
+        if hold.entry is not None:
+            _remove_from(self._entries, hold.entry, hold)
+        hold.entry = seq
+        if seq is not None:
+            _add_to(self._entries, seq, hold)
+
+    def _add(self, label: bytes, position: int) -> Hold:
+        hold = Hold(self, label, position, self._clock())
+        self._holds[hold] = None
+        if label:
+            _add_to(self._labelled, label, hold)
+        self._floor = None
+        return hold
+
+    def _remove(self, hold: Hold) -> None:
+        hold.is_over = True
+        hold.reader = None
+        self._holds.pop(hold, None)
+        self._set_entry(hold, None)
+        if hold.label:
+            _remove_from(self._labelled, hold.label, hold)
+        elif hold.taker is None:
+            _remove_from(self._left, hold.position, hold)
+        if hold is self._first:
+            self._first = None
+        if hold.position == self._floor:
+            self._floor = None
+            self._room.unpark_all()
+
+    def restart(self, seq: int) -> None:
+        """The numbering begins anew at `seq`."""
+        left = [hold for holds in self._left.values() for hold in holds]
+        self._left.clear()
+        for hold in self._holds:
+            hold.is_done = False
+            self._set_entry(hold, None)
+            self.move(hold, seq)
+        for hold in left:
+            _add_to(self._left, seq, hold)
+
+    def clear(self) -> None:
+        """The channel is gone."""
+        for hold in list(self._holds):
+            self._remove(hold)
+
+    # Time.
+
+    def settle(self) -> None:
+        """Join holds whose readers have shown no sign, but have what they asked for."""
+        now = self._clock()
+        if now - self._settled < _ROOM_INTERVAL:
+            return
+        self._settled = now
+        for hold in list(self._holds):
+            idle = bool(hold.label) or now - hold.since >= _IDLE
+            is_here = hold.taker is not None and not hold.is_over
+            if idle and is_here and hold.is_taken():
+                self._join(hold, hold.position + 1)
+
+    def has_all(self, head: int) -> bool:
+        """Whether all readers have all that there is."""
+        return all(hold.has_all(head) for hold in self._holds)
+
+    def taken_of(self, seq: int) -> int | None:
+        """How many bytes of segment `seq` all readers have got; None if all."""
+        taken = [
+            size for hold in self._holds if (size := hold.taken_of(seq)) is not None
+        ]
+        return min(taken, default=None)
+
+    def tick(self, head: int) -> None:
+        """Let go of those who have taken nothing for the lease."""
+        self.settle()
+        now = self._clock()
+        for hold in list(self._holds):
+            taker, reader = hold.taker, hold.reader
+            if taker is not None:
+                mark = (
+                    hold.position,
+                    hold.is_done,
+                    reader and (reader.index, reader.offset),
+                    taker.unacknowledged(),
+                )
+                if mark != hold.mark or hold.has_all(head):
+                    hold.mark, hold.since = mark, now
+            elif hold is self._first and head <= hold.position:
+                hold.since = now  # there is nothing to read yet
+            elif hold is self._first and now >= self._first_until:
+                self._remove(hold)
+            if now - hold.since >= self._lease:
+                self._let_go(hold)
+
+    def _let_go(self, hold: Hold) -> None:
+        """Its reader has done nothing for too long. That is none at all if it goes on
+        with another connection; and those without a label leave connections behind
+        that have taken their segment and are not used again."""
+        if hold.is_over:
+            return
+        is_reader = hold is not self._first
+        if hold.label:
+            siblings = self._labelled[hold.label]
+            is_reader = all(o is hold or o.taker is None for o in siblings)
+        elif hold.is_taken() and hold.taker is not None:
+            is_reader = not any(
+                not other.label and other.position > hold.position
+                for other in self._holds
+            )
+        self._remove(hold)
+        self.let_go += is_reader
+
+    async def until(self, has_room: Callable[[], bool]) -> None:
+        """Wait for that. It is asked whenever something may have changed."""
+        self.waiting += 1
+        try:
+            while not has_room():
+                with trio.move_on_after(_ROOM_INTERVAL):
+                    await self._room.park()
+        finally:
+            self.waiting -= 1
+
+
+_Key = TypeVar("_Key", int, bytes)
+
+
+def _add_to(table: dict[_Key, dict[Hold, None]], key: _Key, hold: Hold) -> None:
+    table.setdefault(key, {})[hold] = None
+
+
+def _remove_from(table: dict[_Key, dict[Hold, None]], key: _Key, hold: Hold) -> None:
+    holds = table.get(key, {})
+    holds.pop(hold, None)
+    if not holds:
+        table.pop(key, None)
