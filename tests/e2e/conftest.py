@@ -1,3 +1,7 @@
 from __future__ import annotations
 
-from tests.commands.conftest import common as common, programs as programs
+from tests.commands.conftest import (
+    common as common,
+    name as name,
+    programs as programs,
+)

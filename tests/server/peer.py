@@ -31,6 +31,7 @@ class Peer:
         self.stream = stream
         self._http = h11.Connection(h11.CLIENT)
         self._began = False
+        self._early = b""
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -88,6 +89,18 @@ class Peer:
             got += data
         assert len(got) == count, got
         return got
+
+    async def exactly_from(self, value: int, count: int) -> bool:
+        """Whether the next `count` bytes of the body, and no more, are all `value`."""
+        left = count - len(self._early)
+        got, self._early = self._early, b""
+        while left > 0:
+            data = await self.data()
+            assert data is not None
+            got += data
+            left = count - len(got)
+        got, self._early = got[:count], got[count:]
+        return got == bytes([value]) * count
 
     async def rest(self) -> bytes:
         """The body to its end."""

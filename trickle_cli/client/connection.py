@@ -194,6 +194,8 @@ def _failures(where: str) -> Iterator[None]:
     """Where those errors become ours."""
     try:
         yield
+    except trio.ClosedResourceError as error:
+        raise ConnectionFailed(f"the connection to {where} was closed") from error
     except _FAILURES as error:
         text = f"lost the connection to {where}: {reason_of(error)}"
         raise ConnectionFailed(text) from error

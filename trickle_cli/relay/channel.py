@@ -759,18 +759,18 @@ class Channel:
             or memory.used > memory.limit
         )
 
-    def has_room(self) -> bool:
-        """Whether its publishers may go on. If not, they must not write more, until
-        its readers have taken something."""
+    def has_room(self, seq: int) -> bool:
+        """Whether who publishes segment `seq` may go on. If not, it must not write
+        more, until readers have taken something."""
         flow = self.flow
-        if flow is None or self.closed or not len(flow) or not self._is_full:
+        if flow is None or self.closed or not self._is_full:
             return True
         flow.settle()
         self._trim(self._clock())
         if self._memory.used > self._memory.limit:
             self._memory.relieve()
         self._drop_what_is_taken(flow)
-        return not self._is_full or flow.has_all(self.head)
+        return not self._is_full or flow.has_all_of(seq)
 
     def _drop_what_is_taken(self, flow: Flow) -> None:
         """Drop the beginning of the open segment, if it is all that there is to take,

@@ -98,21 +98,25 @@ class Hold:
         """Whether the peer has got all of the segment at `position`."""
         return self.is_done and (self.taker is None or self.taker.unacknowledged() == 0)
 
-    def has_all(self, head: int) -> bool:
-        """Whether there is nothing that its reader could take now."""
-        if self.position >= head:
+    def has_all_of(self, seq: int) -> bool:
+        """Whether its reader can take nothing more before there is more of segment
+        `seq`, or one after that."""
+        if self.position > seq:
             return True
-        if self.taker is None or self.position < head - 1:
+        if self.taker is None or self.position < seq - 1:
             return False
-        if self.is_done:
-            return self.is_taken()
+        return self.is_taken() or (self.position == seq and self._is_at_the_end())
+
+    def _is_at_the_end(self) -> bool:
+        """Whether it has all that there is of its segment by now."""
         reader = self.reader
-        return (
-            reader is not None
-            and reader.segment is not None
-            and not reader.late
-            and self.taker.unacknowledged() == 0
-        )
+        if reader is None or reader.segment is None or reader.late:
+            return False
+        return self.taker is not None and self.taker.unacknowledged() == 0
+
+    def has_all(self, head: int) -> bool:
+        """Whether there is nothing that its reader could take, or ask for, now."""
+        return self._is_at_the_end() or self.has_all_of(head - 1)
 
     def taken_of(self, seq: int) -> int | None:
         """How many bytes of segment `seq` its reader has got; None if all of them."""
@@ -161,6 +165,8 @@ class Flow:
 
     def hold_for_first(self, position: int) -> None:
         """Hold `position` until somebody has read for a little, or for the lease."""
+        if self._first is not None:
+            self._remove(self._first)
         self._first = self._add(b"", position)
 
     def floor(self) -> int | None:
@@ -312,9 +318,10 @@ class Flow:
             if idle and is_here and hold.is_taken():
                 self._join(hold, hold.position + 1)
 
-    def has_all(self, head: int) -> bool:
-        """Whether all readers have all that there is."""
-        return all(hold.has_all(head) for hold in self._holds)
+    def has_all_of(self, seq: int) -> bool:
+        """Whether no reader can go on before there is more of segment `seq`, or one
+        after that: then it must come, whether there is room or not."""
+        return all(hold.has_all_of(seq) for hold in self._holds)
 
     def taken_of(self, seq: int) -> int | None:
         """How many bytes of segment `seq` all readers have got; None if all."""

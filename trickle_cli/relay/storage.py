@@ -309,6 +309,7 @@ class Log:
         self._is_spoiled = False  # the file ends with something that is no record
         self._live: dict[int, int] = {}  # for each file, how many segments begin there
         self._used = False
+        self._fails = False  # the last write came to nothing
 
     @property
     def file(self) -> int:
@@ -406,6 +407,9 @@ class Log:
         except OSError as error:
             self._cut_off()
             raise self._failure(error) from error
+        if self._fails:
+            self._fails = False
+            _log.warning("%s: it can be written to again", self._directory)
         self._size += size
         self.is_dirty = self._used = True
 
@@ -422,6 +426,9 @@ class Log:
             self._is_spoiled = True
 
     def _failure(self, error: OSError) -> StorageFailed:
+        if not self._fails:
+            self._fails = True
+            _log.error("%s: %s", self._directory, (error.strerror or "").lower())
         return StorageFailed(f"cannot store it: {(error.strerror or '').lower()}")
 
     def forget(self, file: int) -> None:

@@ -327,13 +327,14 @@ class Delivery(Reader):
         return True
 
     def _finish(self) -> None:
-        assert self.segment is not None
-        size = self._length(self.segment)
+        segment = self.segment
+        assert segment is not None
+        size = self._length(segment)
         self._done = True
         if self.late:
             self._channel.detach(self)
         if self._connection.hold is not None:
-            self._connection.hold.is_done = self._is_all(self.segment)
+            self._connection.hold.is_done = self._is_all(segment)
         self._connection.delivered(self.status, size, close=self._closing)
 
     def _length(self, segment: Segment) -> int:

@@ -75,7 +75,7 @@ class Intake(Publication):
         elif end and self.verdict is None:
             self._finish()
         channel = self._flowing
-        if channel is not None and not channel.has_room():
+        if channel is not None and not channel.has_room(self.seq):
             self._connection.run_errand(self._wait_for_room)
 
     async def _flush(self, channel: Channel, *, end: bool) -> None:
@@ -118,7 +118,7 @@ class Intake(Publication):
             lambda: (
                 self._connection.is_closed
                 or self.verdict is not None
-                or channel.has_room()
+                or channel.has_room(self.seq)
             )
         )
 

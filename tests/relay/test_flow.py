@@ -1,0 +1,423 @@
+"""A lossless channel keeps what its readers have not taken, and no longer than that."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.relay.fakes import Clock, TakingReader, attach, make_hub, publish, write
+from trickle_cli.errors import SegmentNotFound
+from trickle_cli.relay import Channel, Hold, Hub, Limits, Window
+
+LEASE = 10.0
+
+
+class Connection:
+    """What a hold belongs to: it asks for segments, one after another."""
+
+    def __init__(self, channel: Channel, label: bytes = b"") -> None:
+        self.channel = channel
+        self.label = label
+        self.owed = 0
+        self.hold: Hold | None = None
+        self.reader: TakingReader | None = None
+
+    def unacknowledged(self) -> int:
+        return self.owed
+
+    def ask(self, seq: int, appetite: int | None = None) -> TakingReader:
+        """Ask for a segment, and take all of it, or what it has `appetite` for."""
+        channel = self.channel
+        if self.hold is not None:
+            self.hold.took()
+        segment = channel.find(seq)
+        self.hold = channel.follow(self.hold, self, self.label, segment.seq)
+        reader = self.reader = TakingReader(appetite)
+        reader.channel = channel
+        channel.attach(reader, segment)
+        assert self.hold is not None
+        self.hold.begin(reader, segment.seq)
+        if reader.late and appetite is None:
+            reader.catch_up()
+        self.look()
+        return reader
+
+    def look(self) -> None:
+        """Note what has become of the segment, as a server does."""
+        if self.reader is not None and self.reader.ended:
+            assert self.hold is not None
+            self.hold.is_done = True
+
+    def close(self) -> None:
+        self.look()
+        assert self.hold is not None
+        hold, self.hold = self.hold, None
+        hold.flow.leave(hold, is_taken=hold.is_taken())
+        if self.reader is not None:
+            self.channel.detach(self.reader)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def hub(clock: Clock) -> Hub:
+    """Windows are of five segments, or a hundred bytes."""
+    window = Window(segments=5, size=100, floor=1)
+    return make_hub(clock, Limits(window=window, lease=LEASE))
+
+
+@pytest.fixture
+def channel(hub: Hub, clock: Clock) -> Channel:
+    """Lossless; nobody came to read when it was made."""
+    channel = hub.create("cam", lossless=True)
+    write(channel, 0, b"0")
+    clock.advance(LEASE)
+    channel.tick(clock.now)
+    return channel
+
+
+def fill(channel: Channel, count: int) -> None:
+    for _ in range(count):
+        write(channel, channel.head, b"x")
+
+
+def let_go(channel: Channel) -> int:
+    assert channel.flow is not None
+    return channel.flow.let_go
+
+
+def pass_time(channel: Channel, clock: Clock, seconds: float) -> None:
+    """A tick each second."""
+    for _ in range(round(seconds)):
+        clock.advance(1)
+        channel.tick(clock.now)
+
+
+def test_without_readers_it_is_as_any_other(channel: Channel) -> None:
+    fill(channel, 20)
+    assert channel.has_room(channel.head - 1)
+    assert channel.oldest == 16
+
+
+def test_what_a_reader_has_not_taken_stays(channel: Channel) -> None:
+    connection = Connection(channel)
+    connection.ask(0)
+    fill(channel, 4)
+    assert channel.has_room(channel.head - 1)
+    fill(channel, 1)
+    assert not channel.has_room(channel.head - 1)
+    assert channel.oldest == 0
+
+
+def test_by_asking_for_the_next_it_has_taken_a_segment(channel: Channel) -> None:
+    connection = Connection(channel)
+    connection.ask(0)
+    fill(channel, 5)
+    connection.ask(1)
+    assert channel.has_room(channel.head - 1)
+    assert channel.oldest == 1
+
+
+def test_the_slowest_counts(channel: Channel) -> None:
+    quick, slow = Connection(channel), Connection(channel)
+    slow.ask(0)
+    for _ in range(5):
+        quick.ask(channel.head - 1)
+        fill(channel, 1)
+    assert not channel.has_room(channel.head - 1)
+    assert channel.oldest == 0
+    assert slow.ask(1).got == b"x"
+    assert channel.has_room(channel.head - 1)
+
+
+def test_when_all_have_all_there_is_it_goes_on(channel: Channel) -> None:
+    """Else nobody would: readers ask for the next when it begins."""
+    connection = Connection(channel)
+    connection.ask(0)
+    writer = publish(channel, 1)
+    writer.write([b"x" * 200])
+    reader = connection.ask(1)
+    assert reader.got == b"x" * 200
+    writer.write([b"y" * 200], end=True)
+    connection.look()
+    assert connection.hold is not None
+    assert connection.hold.position == 1
+    assert channel.has_room(channel.head - 1)
+    connection.owed = 1
+    assert not channel.has_room(channel.head - 1)
+
+
+def test_who_waits_for_the_rest_of_a_segment_gets_it_whatever_has_come_after(
+    channel: Channel,
+) -> None:
+    """A publisher sends its segments on connections in turn: one may be ahead."""
+    connections = Connection(channel), Connection(channel)
+    first, second = publish(channel, 1), publish(channel, 2)
+    first.write([b"x" * 50])
+    connections[0].ask(1)
+    second.write([b"y" * 60])
+    connections[1].ask(2)
+    assert not channel.has_room(2)
+    assert channel.has_room(1)
+    connections[0].owed = 1
+    assert not channel.has_room(1)
+
+
+def test_an_open_segment_larger_than_the_window_loses_what_all_have(
+    channel: Channel,
+) -> None:
+    one, two = Connection(channel), Connection(channel)
+    writer = publish(channel, 1)
+    one.ask(1)
+    slow = two.ask(1, appetite=0)
+    pieces = [bytes([65 + number]) * 5000 for number in range(4)]
+    for piece in pieces[:2]:
+        writer.write([piece])
+    assert not channel.has_room(channel.head - 1)
+    assert channel.find(1).dropped == 0
+    slow.catch_up()
+    assert channel.has_room(channel.head - 1)
+    segment = channel.find(1, offset=10_000)
+    assert segment.dropped == 5000  # a chunk as a whole, and never the last
+    assert channel.size == segment.held == 5000
+    for piece in pieces[2:]:
+        writer.write([piece])
+        assert channel.has_room(channel.head - 1)
+    assert one.reader is not None
+    assert one.reader.got == slow.got == b"".join(pieces)
+    assert channel.find(1).seq == 2  # who comes now begins with the next
+    assert segment.position(segment.dropped // 5000, 0) == segment.dropped
+
+
+def test_who_takes_nothing_for_the_lease_is_let_go(
+    channel: Channel, clock: Clock
+) -> None:
+    quick, stuck = Connection(channel), Connection(channel)
+    quick.ask(0)
+    stuck.ask(0, appetite=0)
+    for seq in range(1, 6):
+        fill(channel, 1)
+        quick.ask(seq)
+    pass_time(channel, clock, LEASE - 1)
+    assert not channel.has_room(channel.head - 1)
+    assert let_go(channel) == 0
+    pass_time(channel, clock, 2)
+    assert let_go(channel) == 1
+    assert channel.has_room(channel.head - 1)
+
+
+def test_who_takes_a_byte_now_and_then_is_not(channel: Channel, clock: Clock) -> None:
+    connection = Connection(channel)
+    write(channel, 1, b"y" * 90)
+    connection.ask(1)
+    connection.owed = 90
+    fill(channel, 10)
+    for _ in range(5):
+        pass_time(channel, clock, LEASE - 2)
+        connection.owed -= 1
+    assert let_go(channel) == 0
+    pass_time(channel, clock, LEASE + 1)
+    assert let_go(channel) == 1
+
+
+def test_who_has_nothing_to_take_may_wait_for_ever(
+    channel: Channel, clock: Clock
+) -> None:
+    waiting, done = Connection(channel, b"one"), Connection(channel, b"two")
+    waiting.ask(-1)
+    done.ask(0)
+    pass_time(channel, clock, 10 * LEASE)
+    assert let_go(channel) == 0
+    assert channel.flow is not None
+    assert len(channel.flow) == 2
+
+
+def test_a_place_is_held_for_the_lease_and_taken_over_by_asking_there(
+    channel: Channel, clock: Clock
+) -> None:
+    connection = Connection(channel)
+    connection.ask(0, appetite=0)
+    connection.close()
+    fill(channel, 10)
+    pass_time(channel, clock, LEASE - 1)
+    assert channel.oldest == 0
+    again = Connection(channel)
+    again.ask(0)
+    assert channel.flow is not None
+    assert len(channel.flow) == 1
+    pass_time(channel, clock, 2)
+    assert let_go(channel) == 0
+    assert channel.oldest == 0
+
+
+def test_a_place_that_nobody_takes_over_is_given_up_and_told(
+    channel: Channel, clock: Clock
+) -> None:
+    connection = Connection(channel)
+    connection.ask(0)
+    connection.close()
+    fill(channel, 10)
+    assert channel.oldest == 1  # it had that one
+    pass_time(channel, clock, LEASE + 1)
+    assert let_go(channel) == 1
+    assert channel.has_room(channel.head - 1)
+
+
+def test_a_reader_with_a_label_is_known_wherever_it_comes_back(
+    channel: Channel,
+) -> None:
+    first = Connection(channel, b"me")
+    first.ask(0, appetite=0)
+    fill(channel, 3)
+    first.close()
+    again = Connection(channel, b"me")
+    again.ask(2)
+    assert channel.flow is not None
+    assert len(channel.flow) == 1
+    fill(channel, 10)
+    assert channel.oldest == 2
+
+
+def test_others_do_not_take_over_what_has_a_label(
+    channel: Channel, clock: Clock
+) -> None:
+    first = Connection(channel, b"me")
+    first.ask(0, appetite=0)
+    first.close()
+    Connection(channel).ask(0)
+    Connection(channel, b"somebody else").ask(0)
+    assert channel.flow is not None
+    assert len(channel.flow) == 3
+    fill(channel, 3)
+    pass_time(channel, clock, LEASE + 1)
+    assert let_go(channel) == 3
+
+
+@pytest.mark.parametrize("label", [b"", b"me"])
+@pytest.mark.parametrize("readers", [1, 3])
+def test_a_connection_for_each_segment_is_one_reader_all_the_time(
+    channel: Channel, clock: Clock, label: bytes, readers: int
+) -> None:
+    """The next is asked for on another connection before the last one ends."""
+    names = [label and label + b"%d" % number for number in range(readers)]
+    current = [Connection(channel, name) for name in names]
+    for connection in current:
+        connection.ask(0)
+    for seq in range(1, 40):
+        following = [Connection(channel, name) for name in names]
+        for connection in following:
+            connection.ask(seq)
+        fill(channel, 1)
+        for connection in current:
+            connection.close()
+        for connection in following:
+            connection.look()
+        current = following
+        assert channel.flow is not None
+        assert len(channel.flow) == readers
+        pass_time(channel, clock, 3)
+    assert let_go(channel) == 0
+    assert channel.oldest >= 35
+
+
+def test_two_connections_in_turn_hold_no_more_than_needed(channel: Channel) -> None:
+    connections = [Connection(channel), Connection(channel)]
+    for seq in range(40):
+        if seq >= channel.head:
+            fill(channel, 1)
+        connections[seq % 2].ask(seq)
+    assert channel.has_room(channel.head - 1)
+    assert channel.oldest >= 34
+
+
+def test_a_connection_left_behind_in_a_pool_holds_nothing_for_long(
+    channel: Channel, clock: Clock
+) -> None:
+    left, goes_on = Connection(channel), Connection(channel)
+    left.ask(0)
+    goes_on.ask(1)
+    fill(channel, 1)
+    goes_on.look()
+    for seq in range(2, 6):
+        fill(channel, 1)
+        goes_on.ask(seq)
+    assert channel.oldest == 0
+    pass_time(channel, clock, 2)
+    fill(channel, 1)
+    assert channel.has_room(channel.head - 1)
+    assert channel.oldest > 0
+    assert let_go(channel) == 0
+
+
+def test_when_numbering_begins_anew_all_hold_from_there(channel: Channel) -> None:
+    connection = Connection(channel)
+    fill(channel, 4)
+    connection.ask(-1)
+    write(channel, 0, b"anew")
+    fill(channel, 10)
+    assert channel.oldest == 0
+
+
+def test_the_place_of_the_first_reader_is_held_for_the_lease(
+    hub: Hub, clock: Clock
+) -> None:
+    channel = hub.create("new", lossless=True)
+    pass_time(channel, clock, 3 * LEASE)  # nothing is there to be read
+    fill(channel, 6)
+    assert not channel.has_room(channel.head - 1)
+    Connection(channel).ask(0)
+    fill(channel, 1)
+    pass_time(channel, clock, LEASE + 1)
+    assert channel.flow is not None
+    fill(channel, 1)
+    pass_time(channel, clock, LEASE + 1)
+    assert let_go(channel) == 1  # the reader; that nobody came is no news
+
+
+def test_memory_is_made_free_where_nobody_holds_it(clock: Clock) -> None:
+    hub = make_hub(clock, Limits(memory=20_000, lease=LEASE))
+    kept, other = hub.create("kept", lossless=True), hub.create("other")
+    connection = Connection(kept)
+    connection.ask(-1)
+    for _ in range(8):
+        write(kept, kept.head, b"k" * 1000)
+        write(other, other.head, b"o" * 1000)
+    fill(other, 10)
+    assert kept.oldest == 0
+    assert other.oldest > 0
+    assert hub.memory.used <= 20_000
+    for _ in range(10):
+        write(kept, kept.head, b"k" * 1000)
+    assert not kept.has_room(kept.head - 1)
+    assert len(other) == 0
+    pass_time(kept, clock, LEASE + 1)
+    assert kept.has_room(kept.head - 1)
+    assert hub.memory.used <= 20_000
+
+
+async def test_who_waits_for_room_goes_on_when_a_reader_has_moved(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hub = make_hub(Clock(), Limits(window=Window(segments=5, floor=1)))
+    channel = hub.create("cam", lossless=True)
+    connection = Connection(channel)
+    connection.ask(0)
+    fill(channel, 6)
+    assert channel.flow is not None
+    connection.look()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(channel.flow.until, lambda: channel.has_room(5))
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        assert channel.flow.waiting == 1
+        channel.flow.clear()
+    assert channel.flow.waiting == 0
+
+
+def test_a_reader_that_is_not_let_hold_changes_nothing(channel: Channel) -> None:
+    attach(channel, 0)
+    fill(channel, 10)
+    with pytest.raises(SegmentNotFound):
+        channel.find(0)
