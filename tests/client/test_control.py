@@ -221,13 +221,17 @@ async def test_our_server_understands_all_of_it() -> None:
         channel = server.hub.find("cam")
         assert channel.type == "text/plain"
         channel.find(0)  # somebody waits for it
-        assert await asking.next() == Head(seq=0, closed=False, epoch=channel.epoch)
+        assert await asking.next() == Head(
+            seq=0, closed=False, epoch=channel.epoch, readers=0
+        )
         await asking.end_segment(0)
         with pytest.raises(UnexpectedStatus):
             await asking.end_segment(5)
         assert (await asking.next()).seq == channel.head == 1
         await asking.close()
-        assert await asking.next() == Head(seq=1, closed=True, epoch=channel.epoch)
+        assert await asking.next() == Head(
+            seq=1, closed=True, epoch=channel.epoch, readers=0
+        )
         with pytest.raises(ChannelNotFound):
             await asking.close()
 

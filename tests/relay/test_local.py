@@ -235,3 +235,48 @@ async def test_a_writer_that_fails_leaves_its_segment_to_be_continued(hub: Hub) 
     channel = hub.find("cam")
     assert channel.publishers == 0
     assert not channel.find(0).ended
+
+
+async def test_a_lossless_channel_waits_for_its_local_readers(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    limits = Limits(window=Window(segments=5, floor=1))
+    hub = Hub(limits=limits)
+    hub.create("cam", lossless=True)
+    publisher = LocalPublisher(hub, "cam")
+    got: list[bytes] = []
+
+    async def publish() -> None:
+        for number in range(100):
+            await publisher.write(b"%d" % number)
+        publisher.close()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        subscriber = LocalSubscriber(hub, "cam", 0)
+        nursery.start_soon(publish)
+        async for segment in subscriber:
+            await trio.sleep(0.3)  # much slower than its publisher
+            got.append(await segment.read())
+            assert len(hub.find("cam")) <= 7
+        nursery.cancel_scope.cancel()
+    assert got == [b"%d" % number for number in range(100)]
+
+
+async def test_a_local_reader_that_closes_holds_nobody_back(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hub = Hub(limits=Limits(window=Window(segments=5, floor=1), lease=10))
+    channel = hub.create("cam", lossless=True)
+    publisher = LocalPublisher(hub, "cam")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        await publisher.write(b"first")
+        subscriber = LocalSubscriber(hub, "cam", 0)
+        await (await subscriber.read()).read()
+        subscriber.close()
+        with trio.fail_after(5):
+            for _ in range(20):
+                await publisher.write(b"more")
+        nursery.cancel_scope.cancel()
+    assert channel.oldest > 0

@@ -105,8 +105,12 @@ class Control:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.aclose()  # noqa: ASYNC102 - it shields itself
+
+    async def aclose(self) -> None:
+        """Drop the connections."""
         with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-            await self._client.__aexit__(exc_type, exc, traceback)
+            await self._client.aclose()
 
     async def create(
         self, type_: str = DEFAULT_TYPE, *, lossless: bool = False

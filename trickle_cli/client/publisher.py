@@ -252,7 +252,7 @@ class Publisher:
         self._nursery.cancel_scope.cancel()
         await self._stack.aclose()  # noqa: ASYNC102 - it is cancelled
         if self._control is not None:
-            await self._control.__aexit__(None, None, None)
+            await self._control.aclose()  # noqa: ASYNC102 - it shields itself
 
     def _require_lossless(self, *, is_so: bool) -> None:
         if self._lossless and not is_so:

@@ -288,6 +288,11 @@ class Flow:
             self._floor = None
             self._room.unpark_all()
 
+    def drop(self, hold: Hold) -> None:
+        """The reader of `hold` wants no more."""
+        if not hold.is_over:
+            self._remove(hold)
+
     def restart(self, seq: int) -> None:
         """The numbering begins anew at `seq`."""
         left = [hold for holds in self._left.values() for hold in holds]

@@ -6,6 +6,7 @@ reader is never pushed to: its task parks until its segment has more.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterable
 from types import TracebackType
 
@@ -21,10 +22,13 @@ from trickle_cli.errors import (
 from trickle_cli.protocol.names import DEFAULT_TYPE
 from trickle_cli.protocol.sequence import NEXT
 from trickle_cli.relay.channel import Channel
+from trickle_cli.relay.flow import Hold
 from trickle_cli.relay.hub import Hub
 from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Piece, Reader, Segment, push_on
 
+#: Bytes of the label that tells a subscriber from others.
+_LABEL_SIZE = 12
 #: The most that one read returns, in bytes.
 _READ_SIZE = 64 * 1024
 
@@ -63,12 +67,25 @@ class LocalPublisher:
                 async for chunk in data:
                     await push_on(publication.write([chunk]))
                     self._check(publication)
+                    await self._until_there_is_room(channel, publication)
                 await push_on(publication.write((), end=True))
             self._check(publication)
+            await self._until_there_is_room(channel, publication)
         finally:
             publication.abandon()
         assert publication.segment is not None
         return publication.segment.seq
+
+    async def _until_there_is_room(
+        self, channel: Channel, publication: Publication
+    ) -> None:
+        """Where readers are to lose nothing, they hold us back."""
+        if channel.flow is not None and not channel.has_room(publication.seq):
+            await channel.flow.until(
+                lambda: (
+                    publication.verdict is not None or channel.has_room(publication.seq)
+                )
+            )
 
     def _channel(self) -> Channel:
         if self._hub.autocreate:
@@ -123,13 +140,21 @@ class LocalReader(Reader):
 
 
 class LocalSegment:
-    """A segment being read: iterate it for its bytes as they come.
+    """A segment being read: iterate it for its bytes as they come. `hold` is its
+    reader's on a lossless channel.
 
     `seq` is its own; `latest` the head when it was found; `type` its MIME type.
     Close it (`async with`) unless it is read to its end.
     """
 
-    def __init__(self, channel: Channel, segment: Segment, reader: LocalReader) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        segment: Segment,
+        reader: LocalReader,
+        hold: Hold | None,
+    ) -> None:
+        self._hold = hold
         self._channel = channel
         self._segment = segment
         self._reader = reader
@@ -169,6 +194,8 @@ class LocalSegment:
                 reader.move(count)
                 return b"".join(views)
             if segment.ended:
+                if self._hold is not None:
+                    self._hold.is_done = True
                 break
             segment.go_live(reader)
             await reader.park()
@@ -183,13 +210,27 @@ class LocalSegment:
 class LocalSubscriber:
     """Reads a channel of `hub`, segment after segment.
 
-    `seq` is the one to be read next: absolute, or relative to the head.
+    `seq` is the one to be read next: absolute, or relative to the head. A lossless
+    channel holds its publisher back until we have read, for the lease at most; `close`
+    tells that we do not want to.
     """
 
     def __init__(self, hub: Hub, channel: str, seq: int = NEXT) -> None:
         self._hub = hub
         self._name = channel
+        self._hold: Hold | None = None
+        self._label = secrets.token_bytes(_LABEL_SIZE)
         self.seq = seq
+
+    def unacknowledged(self) -> int:
+        """Nothing is ever under way to us."""
+        return 0
+
+    def close(self) -> None:
+        """Read no more."""
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.flow.drop(hold)
 
     def set_seq(self, seq: int) -> None:
         """Read `seq` next."""
@@ -203,16 +244,22 @@ class LocalSubscriber:
         """
         await trio.lowlevel.checkpoint()
         channel = self._hub.find(self._name)
+        if self._hold is not None:
+            self._hold.took()
         segment = channel.find(self.seq)
+        if channel.flow is not None:
+            self._hold = channel.follow(self._hold, self, self._label, segment.seq)
         reader = LocalReader()
         channel.attach(reader, segment)
+        if self._hold is not None:
+            self._hold.begin(reader, segment.seq)
         try:
             segment = await self._until_begun(channel, segment, reader)
         except BaseException:
             channel.detach(reader)
             raise
         self.seq = segment.seq + 1
-        return LocalSegment(channel, segment, reader)
+        return LocalSegment(channel, segment, reader, self._hold)
 
     async def _until_begun(
         self, channel: Channel, segment: Segment, reader: LocalReader
@@ -224,6 +271,8 @@ class LocalSubscriber:
                     raise ChannelClosed(self._name)
                 segment = reader.instead
                 channel.attach(reader, segment)
+                if self._hold is not None:
+                    self._hold.begin(reader, segment.seq)
         return segment
 
     def __aiter__(self) -> LocalSubscriber:
