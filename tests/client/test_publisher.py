@@ -186,6 +186,27 @@ async def test_a_request_that_waited_too_long_or_broke_is_opened_again() -> None
         assert await publishing.write(b"z") == 1
 
 
+async def test_a_request_that_is_opened_by_two_goes_out_once() -> None:
+    """The next segment's, ahead of its time and, after an attempt that failed, when
+    that has come."""
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        peer, _ = await server.asked("POST /cam/0")
+        await peer.expect(say.chunk(b"x") + say.END)
+        await peer.send(say.answer())
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        lane = publishing._lanes[0]
+        await publishing._open(lane, 0, send=True)
+        await publishing._open(lane, 0)
+        await publishing.write(b"x")
+        await publishing.flush()
+
+
 async def test_a_segment_that_somebody_ended_before_it_began_is_passed_over() -> None:
     is_over = trio.Event()
 

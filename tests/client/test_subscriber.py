@@ -312,10 +312,11 @@ async def test_what_was_asked_for_is_asked_for_again_when_the_connection_breaks(
         await one.send(say.segment(4, b"four"))
         two, _ = await server.asked("GET /cam/5")
         await two.reset()
-        await one.asked("GET /cam/5")
-        await one.reset()
+        await one.gone()  # that goes to the same server
         three, _ = await server.asked("GET /cam/5")
-        await three.send(say.segment(5, b"five"))
+        await three.reset()
+        four, _ = await server.asked("GET /cam/5")
+        await four.send(say.segment(5, b"five"))
         await _end_at(await server.accept(), 6)
 
     async with scripted(script) as server, Subscriber(server.endpoint()) as subscriber:
@@ -399,6 +400,32 @@ async def test_a_server_that_cannot_be_reached_at_first_is_a_failure() -> None:
         async with Subscriber(endpoint, wait=True) as subscriber:
             with pytest.raises(ConnectionFailed, match="connection refused"):
                 await subscriber.read()
+
+
+async def test_a_server_that_goes_while_we_wait_for_the_first_segment_may_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trickle_cli.client.subscriber._HELD", 0)
+
+    async def script(server: ScriptedServer) -> None:
+        one, _ = await server.asked("GET /cam/-2")
+        await one.reset()
+        two, _ = await server.asked("GET /cam/-2")
+        await two.send(say.segment(0, b"zero"))
+        await _end_at(await server.accept(), 1)
+
+    async with scripted(script) as server, Subscriber(server.endpoint()) as subscriber:
+        assert await _all(subscriber) == [(0, b"zero")]
+
+
+async def test_a_server_that_hangs_up_on_the_first_request_is_a_failure() -> None:
+    async def script(server: ScriptedServer) -> None:
+        one, _ = await server.asked("GET /cam/-2")
+        await one.close()
+
+    async with scripted(script) as server, Subscriber(server.endpoint()) as subscriber:
+        with pytest.raises(ConnectionFailed):
+            await subscriber.read()
 
 
 # With a server of ours.

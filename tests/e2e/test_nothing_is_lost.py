@@ -61,6 +61,13 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def named_as_lost(reader: Program) -> set[int]:
+    lost: set[int] = set()
+    for first, last in re.findall(r"lost segments? (\d+)(?:-(\d+))?", reader.err):
+        lost |= set(range(int(first), int(last or first) + 1))
+    return lost
+
+
 # Lossless.
 
 
@@ -163,9 +170,7 @@ def test_what_a_stopped_reader_of_a_live_channel_loses_is_named_exactly(
         assert writer.ends() == 0
         assert reader.ends() == 4
     got = [int(line) for line in out.read_text().split()]
-    lost = set()
-    for first, last in re.findall(r"lost segments? (\d+)(?:-(\d+))?", reader.err):
-        lost |= set(range(int(first), int(last or first) + 1))
+    lost = named_as_lost(reader)
     assert lost
     assert sorted([*lost, *got]) == list(range(1000))
     assert f"lost {len(lost)} segments" in reader.err.splitlines()[-1]
@@ -300,6 +305,32 @@ def test_without_a_disk_what_was_lost_with_the_server_is_named(
     assert last == 999
     assert 0 < first < 1000
     assert "begun anew, at segment 1000" in slow.err
+
+
+def test_a_server_that_forgets_again_and_again_costs_what_is_named_and_no_more(
+    programs: Programs, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    server, http = programs.serve("--autocreate")
+    http.ask("POST", "/cam")
+    with out.open("wb") as file:
+        reader = programs.start("sub", f"{http.url}/cam", stdout=file)
+        until(lambda: b'"readers": 1' in http.get("/cam"))
+        writer = programs.start("pub", "--newline", f"{http.url}/cam")
+        for part in range(5):
+            lines = range(part * 2000, part * 2000 + 2000)
+            writer.feed(b"".join(b"%d\n" % number for number in lines))
+            until(lambda: f"{part * 2000}\n".encode() in out.read_bytes())  # noqa: B023
+            if part < 4:
+                server = kill_and_restart(programs, server, http, "--autocreate")
+        writer.end_input()
+        assert writer.ends(LONG) == 0, writer.err  # what it sent is there, or was
+        reader.ends(LONG)
+    got = [int(line) for line in out.read_text().split()]
+    lost = named_as_lost(reader)
+    assert sorted([*lost, *got]) == list(range(10_000))
+    assert got == sorted(got)
+    assert reader.process.returncode == (4 if lost else 0)
 
 
 def test_a_directory_is_used_by_one_server(programs: Programs, tmp_path: Path) -> None:

@@ -360,14 +360,8 @@ class Publisher:
         """Add `data` to the segment, and its end, and send that."""
         self._check()
         await self._until_there_is_room()
-        while lane.outgoing is None and (lane.seq is None or lane.is_opening):
-            self._check()
-            if lane.is_opening:
-                await self._changed.park()
-            elif outgoing.lost:
-                break
-            else:  # the server has tired of waiting
-                await self._patiently(partial(self._open, lane, outgoing.seq))
+        if lane.outgoing is None:
+            await self._until_it_may_begin(lane, outgoing)
         if outgoing.lost:
             outgoing.add(data)
             await trio.lowlevel.checkpoint()
@@ -397,6 +391,18 @@ class Publisher:
             # Nobody knows how much of it went out: another connection has to go on.
             await connection.aclose()
             raise
+
+    async def _until_it_may_begin(self, lane: _Lane, outgoing: Outgoing) -> None:
+        """Wait for the request on `lane`, and until nothing before it is broken off:
+        it would overtake that, and readers pass over what is overtaken."""
+        while not outgoing.lost:
+            self._check()
+            if lane.is_opening or any(other.is_mending for other in self._lanes):
+                await self._changed.park()
+            elif lane.seq is None:  # the server has tired of waiting
+                await self._patiently(partial(self._open, lane, outgoing.seq))
+            else:
+                return
 
     async def _until_mended(self, lane: _Lane, outgoing: Outgoing) -> None:
         self._check()
@@ -433,7 +439,9 @@ class Publisher:
         return self._control
 
     async def _open(self, lane: _Lane, seq: int, *, send: bool = False) -> None:
-        """Put the request for segment `seq` on `lane`, which is free."""
+        """Put the request for segment `seq` on `lane`, unless it is taken by now."""
+        if lane.seq is not None:
+            return
         lane.seq = seq
         lane.is_opening = True
         head = self._head(seq)
@@ -531,7 +539,7 @@ class Publisher:
                 if lane.connection is not connection:
                     break
                 self._answered(lane, answer, text)
-                if not connection.is_reusable:
+                if lane.connection is not connection or not connection.is_reusable:
                     break
         except ProtocolViolation as error:
             if lane.connection is connection and lane.outgoing is not None:
@@ -666,7 +674,8 @@ class Publisher:
         self._nursery.start_soon(self._mend, lane, outgoing, error)
 
     async def _mend(self, lane: _Lane, outgoing: Outgoing, error: TrickleError) -> None:
-        """Bring the rest of `outgoing` to the server, on another connection."""
+        """Bring the rest of `outgoing` to the server, on another connection, when what
+        is before it is there."""
         backoff = Backoff(CAP_IN_SEGMENT)
         until = trio.current_time() + self._retry_for
         while lane.outgoing is outgoing and lane.is_mending:
@@ -675,6 +684,8 @@ class Publisher:
                 return
             self._waiting = str(error)
             await backoff.pause()
+            while self._is_any_broken_before(outgoing.seq):
+                await self._changed.park()
             self._reconnects += 1
             try:
                 await self._mend_once(lane, outgoing)
@@ -684,6 +695,12 @@ class Publisher:
                 self._fail(failure)
                 return
         self._waiting = ""
+
+    def _is_any_broken_before(self, seq: int) -> bool:
+        return self._failure is None and any(
+            lane.is_mending and lane.outgoing is not None and lane.outgoing.seq < seq
+            for lane in self._lanes
+        )
 
     async def _mend_once(self, lane: _Lane, outgoing: Outgoing) -> None:
         position = await self._standing(outgoing)

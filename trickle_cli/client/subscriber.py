@@ -71,7 +71,8 @@ from trickle_cli.statistics import SubscriberStatistics
 AHEAD_PAUSE: Final = 0.25
 #: The longest pause between looks for a channel that does not exist yet.
 _WAIT_CAP: Final = 1.0
-#: How often in a row a segment may break at the same byte before it is given up.
+#: How often in a row a segment may break at the same byte before it is given up, where
+#: the server does not say of segments that they are incomplete.
 _MAX_BREAKS: Final = 5
 #: How often "it has just begun" is believed without a pause.
 _AT_ONCE: Final = 3
@@ -79,12 +80,17 @@ _AT_ONCE: Final = 3
 #: much longer a server may take to say so.
 _RENEWAL: Final = (20, 25)
 _RENEWAL_GRACE: Final = 5
+#: Seconds that our first request must have waited to show that the server is one, which
+#: may come back when it goes.
+_HELD: Final = 1.0
 #: Seconds in which a server is to answer for a segment that was on its way.
 _RESUME_TIMEOUT: Final = 30
 #: Bytes of the label by which a lossless channel knows us again.
 _LABEL_SIZE: Final = 12
 #: Seconds in which what has come already can be read.
 _READ_GRACE: Final = 1
+#: A server that has gone is tried again at least so often.
+_ATTEMPTS: Final = 12
 #: Seconds for which a server that has gone is tried again.
 RETRY_FOR: Final = 60.0
 #: A publisher whose server forgot everything goes on at its own seq. It sends so many
@@ -93,7 +99,7 @@ _RESENT: Final = 2
 
 #: Goes on after a break, see `Subscriber._resume`.
 Resume: TypeAlias = Callable[
-    ["SegmentReader", TrickleError], Awaitable[Connection | None]
+    ["SegmentReader", TrickleError, float], Awaitable[Connection | None]
 ]
 
 
@@ -130,6 +136,7 @@ class SegmentReader:
         self._resume = resume
         self._broke_at = -1
         self._breaks = 0
+        self._stuck_since = 0.0
 
     def __aiter__(self) -> SegmentReader:
         return self
@@ -150,12 +157,14 @@ class SegmentReader:
 
     async def _mend(self, error: TrickleError) -> None:
         """Go on where the body broke off, or give up what is left of it."""
-        self._breaks = self._breaks + 1 if self._broke_at == self.size else 1
-        self._broke_at = self.size
+        if self._broke_at != self.size:
+            self._broke_at, self._breaks = self.size, 0
+            self._stuck_since = trio.current_time()
+        self._breaks += 1
         connection = None
         await self.connection.aclose()
-        if self._breaks <= _MAX_BREAKS:
-            connection = await self._resume(self, error)
+        if self.epoch or self._breaks <= _MAX_BREAKS:
+            connection = await self._resume(self, error, self._stuck_since)
         if not self.is_open:
             return  # there was nothing left of it
         if connection is None:
@@ -200,9 +209,12 @@ class Subscriber:
         self._wait = wait
         self._retry_for = retry_for
         self._label = secrets.token_hex(_LABEL_SIZE).encode()
-        self._cap = CAP
+        # What a server does not hold for long is to be had by trying often enough.
+        self._longest_pause = max(CAP_IN_SEGMENT, min(CAP, retry_for / _ATTEMPTS))
+        self._cap = self._longest_pause
         self._failing_since: float | None = None
         self._met = False  # whether the channel has answered once
+        self._is_absent = False  # there is no such channel yet
         self._speaks_epochs = False
         self._is_carried_on = False
         self._epoch = ""
@@ -285,6 +297,7 @@ class Subscriber:
         while True:
             seq = self._seq
             connection: Connection | None = None
+            began = trio.current_time()
             try:
                 asked = await self._ask(seq)
                 connection = asked.connection
@@ -301,8 +314,13 @@ class Subscriber:
             except (ConnectionFailed, ProtocolViolation) as error:
                 if connection is not None:
                     await connection.aclose()
-                if not (self._met or self._waiting):
+                held = connection is not None and trio.current_time() - began >= _HELD
+                if not (self._met or self._waiting or held):
                     raise
+                if held:
+                    self._backoff.reset()
+                while self._idle:  # to the same server, which has gone
+                    await self._idle.pop().aclose()
                 await self._retry(error)
                 continue
             except BaseException:
@@ -381,10 +399,11 @@ class Subscriber:
         # Nothing below waits: a call that was cancelled has not taken the segment.
         self._pending = pending
         self._met = True
+        self._is_absent = False
         self._waiting = ""
         self._works()
         # A lossless channel keeps our place for a short while only.
-        self._cap = CAP_IN_SEGMENT if answer.lossless else CAP
+        self._cap = CAP_IN_SEGMENT if answer.lossless else self._longest_pause
         self._at_once = 0
         self._epoch = answer.epoch
         self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
@@ -443,16 +462,18 @@ class Subscriber:
         self._is_carried_on = False
         self._backoff.reset()
 
-    async def _retry(self, error: TrickleError, at_least: float = 0) -> None:
+    async def _retry(
+        self, error: TrickleError, at_least: float = 0, *, cap: float = CAP
+    ) -> None:
         """Wait before the next attempt, because of `error`, or raise that."""
         now = trio.current_time()
         if self._failing_since is None:
             self._failing_since = now
-        if self._met and now - self._failing_since >= self._retry_for:
+        if not self._is_absent and now - self._failing_since >= self._retry_for:
             raise error
         self._waiting = str(error)
         self._reconnects += 1
-        self._backoff.cap = self._cap
+        self._backoff.cap = min(self._cap, cap)
         await self._backoff.pause(at_least)
 
     async def _settle(self, answer: Answer, text: str, asked: int) -> None:
@@ -495,7 +516,8 @@ class Subscriber:
     async def _settle_absent(self) -> None:
         channel, where = self.endpoint.channel, self.endpoint.server
         if self._speaks_epochs:
-            await self._retry(ChannelVanished(channel, where=where))
+            # The server is there, and what publishes may be back at any moment.
+            await self._retry(ChannelVanished(channel, where=where), cap=_WAIT_CAP)
             return
         if self._met:  # other servers forget a channel when it is closed
             raise ChannelClosed(channel, where=where)
@@ -503,6 +525,8 @@ class Subscriber:
             raise ChannelNotFound(channel, where=where)
         if self._seq < 0:
             self._seq = self._expected = 0
+        self._is_absent = True
+        self._failing_since = None
         self._waiting = f"no channel '{channel}' on {where} yet"
         self._backoff.cap = _WAIT_CAP
         await self._backoff.pause()
@@ -510,13 +534,13 @@ class Subscriber:
     # In the middle of a segment.
 
     async def _resume(
-        self, reader: SegmentReader, error: TrickleError
+        self, reader: SegmentReader, error: TrickleError, since: float
     ) -> Connection | None:
-        """A connection that goes on where `reader` broke off, because of `error`.
-        None if the rest is not to be had."""
+        """A connection that goes on where `reader` broke off, because of `error`; it
+        has come no further `since` then. None if the rest is not to be had."""
         backoff = Backoff(CAP_IN_SEGMENT)
         self._waiting = str(error)
-        until = trio.current_time() + self._retry_for
+        until = since + self._retry_for
         if self._failing_since is None:
             self._failing_since = trio.current_time()
         while trio.current_time() < until:
@@ -528,6 +552,8 @@ class Subscriber:
                 self._waiting = str(failure)
             else:
                 self._waiting = ""
+                if connection is not None:
+                    self._failing_since = None
                 return connection
         return None
 
