@@ -56,6 +56,10 @@ HINT = "trickle create cam1"
             "segment 3 is larger than the server allows (99 bytes)",
         ),
         (SegmentConflict(3, 8), "segment 3 is complete already; the head is 8"),
+        (
+            SegmentConflict(3, 8, reason="has 5 bytes"),
+            "segment 3 has 5 bytes; the head is 8",
+        ),
     ],
 )
 def test_an_error_reads_as_one_line_for_a_person(
@@ -76,7 +80,8 @@ def test_an_error_reads_as_one_line_for_a_person(
         (ChannelVanished("cam1"), {"channel": "cam1"}),
         (SegmentTooLarge(3, 99), {"seq": 3, "limit": 99}),
         (LimitReached("full", retryable=True), {"retryable": True}),
-        (SegmentConflict(3, 8), {"seq": 3, "latest": 8}),
+        (SegmentConflict(3, 8), {"seq": 3, "latest": 8, "size": None}),
+        (SegmentConflict(3, 8, size=5), {"seq": 3, "latest": 8, "size": 5}),
     ],
 )
 def test_an_error_keeps_what_a_program_needs(

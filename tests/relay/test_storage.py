@@ -6,10 +6,12 @@ import logging
 import os
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.relay.fakes import Clock, attach, make_hub, publish, write
 from trickle_cli.errors import SegmentConflict, StorageFailed
@@ -327,6 +329,52 @@ async def test_what_must_be_on_the_disk_itself_is_asked_for(
     await channel.log.flush()
     assert len(synced) == 1
     assert not channel.wants_flush(ended=True)
+
+
+async def test_nothing_is_acknowledged_while_it_is_still_on_its_way_to_the_disk(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = disk.start(Sync.SEGMENT).create("cam")
+    log = channel.log
+    assert log is not None
+    is_syncing, may_end = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        is_syncing.set()
+        assert may_end.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    write(channel, 0, b"zero")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.flush)
+        await trio.to_thread.run_sync(is_syncing.wait)
+        assert channel.wants_flush(ended=True)
+        write(channel, 1, b"one")
+        may_end.set()
+    assert channel.wants_flush(ended=True)  # the second came after the sync began
+    await log.flush()
+    assert not channel.wants_flush(ended=True)
+
+
+async def test_a_file_that_did_not_reach_the_disk_is_not_gone_on_with(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = disk.start(Sync.SEGMENT).create("cam")
+    log = channel.log
+    assert log is not None
+
+    def fail(_: int) -> None:
+        raise OSError(5, os.strerror(5))
+
+    write(channel, 0, b"zero")
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(StorageFailed):
+        await log.flush()
+    monkeypatch.undo()
+    assert channel.wants_flush(ended=True)
+    write(channel, 1, b"one")
+    assert len(disk.files()) == 2
+    assert contents(disk.start().find("cam")) == {0: b"zero", 1: b"one"}
 
 
 def test_idle_logs_give_their_descriptors_back(disk: Disk, clock: Clock) -> None:

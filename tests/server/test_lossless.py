@@ -13,7 +13,7 @@ from tests.server.peer import Peer
 from trickle_cli.access import Access, Caller, Grant, Right
 from trickle_cli.access.tokens import TokenFile, digest_of
 from trickle_cli.relay import Channel, Limits, Window
-from trickle_cli.server import ServerConfig
+from trickle_cli.server import Patience, ServerConfig
 
 LOSSLESS = "Lp-Trickle-Delivery: lossless"
 #: So much is kept, and much less is under way in the kernel.
@@ -176,6 +176,37 @@ async def test_a_reader_that_stops_is_let_go_and_that_is_told(start: Start) -> N
     assert heard == "1"
     assert json.loads((await publisher.get("/cam")).body)["let_go"] == 1
     assert (await publisher.get("/cam/next"))["Lp-Trickle-Let-Go"] == "1"
+
+
+async def test_a_reader_that_is_held_for_is_not_cut_off_before_its_lease_ends(
+    start: Start,
+) -> None:
+    running = await start(config(lease=6, patience=Patience(stall=1)))
+    channel = await make(running)
+    slow, publisher = await running.connect(), await running.connect()
+    await slow.ask("GET", "/cam/0", "Lp-Trickle-Subscriber: me")
+    await until_waiting(channel)
+    await publisher.publish("/cam/0")
+    async with trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            for _ in range(100):
+                await publisher.chunk(PIECE)
+            await publisher.last_chunk()
+
+        nursery.start_soon(send)
+        await until_held_back(channel)
+        (connection,) = [
+            c
+            for c in running.server._connections
+            if c.hold is not None and c.exchange is not None
+        ]
+        now = trio.current_time()
+        for later in range(30):  # as if so many seconds had passed
+            connection.check(now + later)
+        assert len((await slow.hear()).body) == 100 * len(PIECE)
+    assert channel.flow is not None
+    assert channel.flow.let_go == 0
 
 
 async def _publish(publisher: Peer, seq: int) -> str | None:

@@ -30,6 +30,7 @@ above its head there is the end: ChannelClosed.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -56,6 +57,8 @@ from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.records import State
 from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
 from trickle_cli.relay.storage import Log, StoredChannel, Sync
+
+_log = logging.getLogger(__name__)
 
 #: Seconds between looks at the age of what is held, while there are writes.
 _LOOK_INTERVAL: Final = 1.0
@@ -713,7 +716,12 @@ class Channel:
                 segment.break_off(cut=True)
                 self._over(segment, Verdict.ENDED)
         if self.flow is not None and len(self.flow):
+            before = self.flow.let_go
             self.flow.tick(self.head)
+            if self.flow.let_go > before:
+                count = self.flow.let_go - before
+                text = "channel '%s': let go of %d readers that took nothing for %g s"
+                _log.warning(text, self.name, count, self._limits.lease)
             pending = True
         if not pending:
             self._restless.discard(self)

@@ -301,7 +301,7 @@ class Log:
 
     def __init__(self, directory: Path, sync: Sync) -> None:
         self.sync = sync
-        self.is_dirty = False  # something is not on the disk itself yet
+        self._written = self._flushed = 0  # records; the latter on the disk itself
         self._directory = directory
         self._number = 0
         self._size = 0
@@ -310,6 +310,11 @@ class Log:
         self._live: dict[int, int] = {}  # for each file, how many segments begin there
         self._used = False
         self._fails = False  # the last write came to nothing
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something is not on the disk itself yet."""
+        return self._written > self._flushed
 
     @property
     def file(self) -> int:
@@ -411,7 +416,8 @@ class Log:
             self._fails = False
             _log.warning("%s: it can be written to again", self._directory)
         self._size += size
-        self.is_dirty = self._used = True
+        self._written += 1
+        self._used = True
 
     def _open(self) -> None:
         path = self._directory / _file_name(self._number)
@@ -428,7 +434,9 @@ class Log:
     def _failure(self, error: OSError) -> StorageFailed:
         if not self._fails:
             self._fails = True
-            _log.error("%s: %s", self._directory, (error.strerror or "").lower())
+            reason = (error.strerror or "").lower()
+            text = "%s: %s; what is published there is refused"
+            _log.error(text, self._directory, reason)
         return StorageFailed(f"cannot store it: {(error.strerror or '').lower()}")
 
     def forget(self, file: int) -> None:
@@ -446,17 +454,26 @@ class Log:
 
     async def flush(self) -> None:
         """Bring to the disk itself what was written. StorageFailed."""
-        if not self.is_dirty or self._descriptor < 0:
+        if not self.is_dirty:
             return
-        self.is_dirty = False
-        descriptor = os.dup(self._descriptor)
+        number, written = self._number, self._written
+        try:
+            if self._descriptor < 0:
+                self._open()
+            descriptor = os.dup(self._descriptor)
+        except OSError as error:
+            raise self._failure(error) from error
         try:
             with trio.CancelScope(shield=True):  # a disk that hangs hangs everything
                 await trio.to_thread.run_sync(os.fdatasync, descriptor)
         except OSError as error:
+            # What the system has dropped, it does not tell of again: a file whose
+            # bytes it may have lost is not gone on with.
+            self._is_spoiled = self._is_spoiled or number == self._number
             raise self._failure(error) from error
         finally:
             os.close(descriptor)
+        self._flushed = max(self._flushed, written)
 
     def rest(self) -> None:
         """Give the descriptor back if nothing was written since the last call."""
@@ -469,6 +486,7 @@ class Log:
             if self.is_dirty and self.sync is not Sync.NONE:
                 with suppress(OSError):
                     os.fdatasync(self._descriptor)
+                    self._flushed = self._written
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -452,9 +452,15 @@ class Connection:
             else:
                 self.close()
 
+    @property
+    def _is_sending(self) -> bool:
+        return bool(self._owed) or self.exchange is not None or self._is_lingering
+
     def _waiting_for(self) -> tuple[float, object]:
         """For how long, and for what: the same as long as nothing moves."""
         patience = self._patience
+        if self.hold is not None and not self.hold.is_over and self._is_sending:
+            return patience.stall, None  # the lease says how long
         if self._owed:
             return patience.stall, ("flush", len(self._owed))
         if self.exchange is not None:
