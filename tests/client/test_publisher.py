@@ -26,6 +26,10 @@ async def _begun(server: ScriptedServer, seq: int, data: bytes = b"x") -> Peer:
     return peer
 
 
+#: What a server says that knows its publishers again.
+EPOCH = "Lp-Trickle-Epoch: e"
+
+
 # Where it starts.
 
 
@@ -99,7 +103,7 @@ async def test_the_next_request_is_opened_while_a_segment_is_being_sent() -> Non
     has_seen_all = trio.Event()
 
     async def script(server: ScriptedServer) -> None:
-        await admit(server, 7)
+        await admit(server, 7, EPOCH)
         sending = await _begun(server, 7)
         waiting, asked = await server.asked("POST /cam/8")
         assert "lp-trickle-reset" not in asked.fields
@@ -107,7 +111,7 @@ async def test_the_next_request_is_opened_while_a_segment_is_being_sent() -> Non
         is_waiting.set()
         await sending.expect(say.chunk(b"y") + say.END)
         await waiting.expect(say.chunk(b"z") + say.END)
-        await sending.send(say.answer())
+        await sending.send(say.answer(200, EPOCH))
         await sending.asked("POST /cam/9")
         assert server.accepted == 3  # the first was for what the admission takes
         has_seen_all.set()
@@ -122,6 +126,38 @@ async def test_the_next_request_is_opened_while_a_segment_is_being_sent() -> Non
         await segment.close(b"y")
         assert await publishing.write(b"z") == 8
         await has_seen_all.wait()
+
+
+async def test_a_server_of_another_make_is_not_sent_one_segment_before_the_other() -> (
+    None
+):
+    """It may take the later one for the newest, and then the earlier."""
+    has_begun = trio.Event()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server)
+        sending = await _begun(server, 0)
+        waiting, _ = await server.asked("POST /cam/1")
+        has_begun.set()
+        await sending.expect(say.END)
+        await wait_all_tasks_blocked(0.05)
+        with trio.move_on_after(0.1) as looking:
+            await waiting.take(1)
+        assert looking.cancelled_caught
+        await sending.send(say.answer())
+        await waiting.expect(say.chunk(b"y") + say.END)
+        await waiting.send(say.answer())
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        segment = await publishing.next()
+        await segment.write(b"x")
+        await has_begun.wait()
+        await segment.close()
+        await publishing.write(b"y")
+        await publishing.flush()
 
 
 async def test_a_quick_segment_leaves_in_one_call(
@@ -163,7 +199,7 @@ async def test_a_request_that_waited_too_long_or_broke_is_opened_again() -> None
     is_waiting = trio.Event()
 
     async def script(server: ScriptedServer) -> None:
-        await admit(server)
+        await admit(server, 0, EPOCH)
         sending = await _begun(server, 0)
         waiting, _ = await server.asked("POST /cam/1")
         await waiting.send(say.answer(408, "Connection: close"))
@@ -353,16 +389,16 @@ async def test_flush_waits_until_the_server_has_taken_all() -> None:
 
     async def script(server: ScriptedServer) -> None:
         nonlocal answered
-        await admit(server)
+        await admit(server, 0, EPOCH)
         first, _ = await server.asked("POST /cam/0")
         await first.expect(say.chunk(b"x") + say.END)
         second, _ = await server.asked("POST /cam/1")
         await second.expect(say.chunk(b"y") + say.END)
-        await second.send(say.answer())
+        await second.send(say.answer(200, EPOCH))
         await answers.wait()
         await wait_all_tasks_blocked(0.01)
         answered = True
-        await first.send(say.answer())
+        await first.send(say.answer(200, EPOCH))
 
     async with (
         scripted(script) as server,

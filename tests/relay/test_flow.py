@@ -409,7 +409,7 @@ async def test_who_waits_for_room_goes_on_when_a_reader_has_moved(
     assert channel.flow is not None
     connection.look()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(channel.flow.until, lambda: channel.has_room(5))
+        nursery.start_soon(channel.flow.until, lambda: channel.has_room(5), 5)
         await trio.testing.wait_all_tasks_blocked(0.001)
         assert channel.flow.waiting == 1
         channel.flow.clear()

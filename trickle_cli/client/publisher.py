@@ -394,15 +394,20 @@ class Publisher:
 
     async def _until_it_may_begin(self, lane: _Lane, outgoing: Outgoing) -> None:
         """Wait for the request on `lane`, and until nothing before it is broken off:
-        it would overtake that, and readers pass over what is overtaken."""
+        it would overtake that, and readers pass over what is overtaken. Where the
+        server is of another make, nothing before it may be under way at all."""
         while not outgoing.lost:
             self._check()
-            if lane.is_opening or any(other.is_mending for other in self._lanes):
+            if lane.is_opening or any(map(self._is_ahead, self._lanes)):
                 await self._changed.park()
             elif lane.seq is None:  # the server has tired of waiting
                 await self._patiently(partial(self._open, lane, outgoing.seq))
             else:
                 return
+
+    def _is_ahead(self, lane: _Lane) -> bool:
+        """Whether what `lane` carries must arrive before another segment begins."""
+        return lane.is_mending or (not self._resumes and lane.outgoing is not None)
 
     async def _until_mended(self, lane: _Lane, outgoing: Outgoing) -> None:
         self._check()

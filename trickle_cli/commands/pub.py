@@ -182,9 +182,10 @@ async def _pub(job: _Job) -> ExitCode:
         ) as publisher:
             _announce(endpoint, talk, is_made_up=job.is_made_up)
             _show(publisher, talk)
+            tell = _Telling(publisher, talk)
             try:
                 async with trio.open_nursery() as telling:
-                    telling.start_soon(_tell, publisher, talk)
+                    telling.start_soon(tell.run)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(_fail_early, publisher)
                         await _wait_for_readers(publisher, job.wait_readers, talk)
@@ -195,6 +196,7 @@ async def _pub(job: _Job) -> ExitCode:
                     await _end(publisher, keep_open=job.keep_open)
                     telling.cancel_scope.cancel()
             finally:
+                tell.look()
                 _summarize(publisher, talk, trio.current_time() - started)
     if interruption.code is not None:
         return interruption.code
@@ -229,26 +231,40 @@ async def _wait_for_readers(publisher: Publisher, count: int, talk: Talk) -> Non
         await publisher.wait_for_readers(count)
 
 
-async def _tell(publisher: Publisher, talk: Talk) -> None:
-    """Say what holds the publisher up, when that changes, and what is lost."""
-    import trio
+class _Telling:
+    """Says what holds the publisher up, when that changes, and what is lost."""
 
-    from trickle_cli.display import formats
+    def __init__(self, publisher: Publisher, talk: Talk) -> None:
+        self._publisher = publisher
+        self._talk = talk
+        self._let_go = publisher.let_go
+        self._waiting = ""
+        self._lost = 0
 
-    said, lost, let_go = "", 0, publisher.let_go
-    while True:
-        if publisher.let_go > let_go:
-            readers = formats.count(publisher.let_go - let_go, "reader")
+    async def run(self) -> None:
+        """Until cancelled."""
+        import trio
+
+        while True:
+            self.look()
+            await trio.sleep(0.1)
+
+    def look(self) -> None:
+        """Say what is new."""
+        from trickle_cli.display import formats
+
+        publisher, talk = self._publisher, self._talk
+        if publisher.let_go > self._let_go:
+            readers = formats.count(publisher.let_go - self._let_go, "reader")
             talk.say(f"{readers} took nothing for too long, and will miss something")
-            let_go = publisher.let_go
+            self._let_go = publisher.let_go
         waiting = publisher.statistics().waiting
-        if waiting != said:
+        if waiting != self._waiting:
             talk.say(f"{waiting}; waiting" if waiting else "here it is")
-            said = waiting
-        for seq in publisher.lost[lost:]:
+            self._waiting = waiting
+        for seq in publisher.lost[self._lost :]:
             talk.say(f"lost segment {seq}: it was broken off, and may be incomplete")
-        lost = len(publisher.lost)
-        await trio.sleep(0.1)
+        self._lost = len(publisher.lost)
 
 
 @asynccontextmanager

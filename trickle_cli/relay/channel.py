@@ -469,16 +469,28 @@ class Channel:
         if self.flow is not None:
             self.flow.restart(seq)
         self.head = self._gone_below = seq
-        segment = self._await(seq)
-        self._done(publication)
-        publication.segment = segment
-        self._publications.add(publication)
-        segment.writers += 1
+        segment = self._awaited.get(seq) or self._await(seq)
+        self._redirect(publication, segment)
+        for other in self._publications:
+            # What is opened ahead, for a number that has been before, is for the new.
+            old = other.segment
+            if old is None or old.stage is not Stage.ENDED or other.repeats:
+                continue
+            if old.seq > seq:
+                ahead = self._awaited.get(old.seq) or self._await(old.seq)
+                self._redirect(other, ahead)
         for awaited in list(self._awaited.values()):
             if awaited is not segment:
                 awaited.release_all(segment)
                 self._tidy(awaited)
         return segment
+
+    def _redirect(self, publication: Publication, segment: Segment) -> None:
+        """Let `publication` write to `segment`."""
+        if publication.segment is not None:
+            publication.segment.writers -= 1
+        publication.segment = segment
+        segment.writers += 1
 
     def _begin(self, segment: Segment, now: float) -> None:
         seq = segment.seq
@@ -703,7 +715,7 @@ class Channel:
         for segment in [s for s in self._awaited.values() if s.seq < self.head]:
             if segment.writers:
                 continue  # its leaving will make the channel restless again
-            if now - segment.touched < self._limits.skip:
+            if now - segment.touched < self._patience:
                 pending = True
                 continue
             del self._awaited[segment.seq]
@@ -727,7 +739,15 @@ class Channel:
             self._restless.discard(self)
 
     def _overdue(self, since: float) -> bool:
-        return self._clock() - since >= self._limits.skip
+        return self._clock() - since >= self._patience
+
+    @property
+    def _patience(self) -> float:
+        """How long a segment that was overtaken is waited for. Its publisher may be one
+        of those that we hold back."""
+        if self.flow is not None and self.flow.waiting:
+            return max(self._limits.skip, self._limits.lease)
+        return self._limits.skip
 
     # The window.
 
@@ -771,7 +791,11 @@ class Channel:
         """Whether who publishes segment `seq` may go on. If not, it must not write
         more, until readers have taken something."""
         flow = self.flow
-        if flow is None or self.closed or not self._is_full:
+        if flow is None or self.closed:
+            return True
+        if flow.is_anyone_before(seq):
+            return False  # what comes first is needed first
+        if not self._is_full:
             return True
         flow.settle()
         self._trim(self._clock())

@@ -10,8 +10,8 @@ it has none, by asking for exactly the segment at which the hold is.
 Most readers use several connections in turn, and many of them a new one for each
 segment. Those without a label cannot be told from several readers. So a hold at N whose
 segment has been taken (the connection ended after its peer acknowledged all, or is idle
-for a while) is joined with one that *entered*, on a connection of its own, at N + 1: as
-many holds go on as readers do.
+for a while) is joined with one that *entered* at N + 1, on a connection that is new or
+had been used for some segment before N: as many holds go on as readers do.
 
 Who neither takes anything nor asks for the lease, though there is something to take, is
 let go: from then on it is served as on any other channel.
@@ -37,7 +37,9 @@ _ROOM_INTERVAL: Final = 0.05
 #: there looks for it every second.
 _TOGETHER: Final = 2.0
 #: Seconds that a connection which has taken its segment must be idle to be joined.
-_IDLE: Final = 1.0
+_IDLE: Final = 0.25
+#: Entries of one hold that are remembered: those that nobody has come to yet.
+_MAX_ENTRIES: Final = 64
 
 
 class Taker(Protocol):
@@ -52,13 +54,13 @@ class Hold:
 
     `label` is what the reader calls itself, b"" if it does not say · `taker` its
     connection, None when that is gone · `reader` what the segment at `position` is read
-    with · `is_done` that one has been handed out whole · `entry` where it entered,
-    until a hold has been joined with it · `since` when (clock of the hub) it last moved
-    or took anything · `is_over` it holds nothing any more.
+    with · `is_done` that one has been handed out whole · `entries` where it entered,
+    until a hold has been joined with it there · `since` when (clock of the hub) it last
+    moved or took anything · `is_over` it holds nothing any more.
     """
 
     __slots__ = (
-        "entry",
+        "entries",
         "flow",
         "is_done",
         "is_over",
@@ -77,7 +79,7 @@ class Hold:
         self.taker: Taker | None = None
         self.reader: Reader | None = None
         self.is_done = False
-        self.entry: int | None = None
+        self.entries: list[int] = []
         self.since = now
         self.mark: object = None
         self.is_over = False
@@ -140,12 +142,12 @@ class Flow:
     """The holds on one channel.
 
     `lease` is in seconds, `limit` how many holds there may be. `let_go` counts readers
-    that were let go, `waiting` the publishers that are held back.
+    that were let go.
     """
 
     def __init__(self, lease: float, limit: int, clock: Callable[[], float]) -> None:
         self.let_go = 0
-        self.waiting = 0
+        self._waiting: list[int] = []  # the segments of publishers that are held back
         self._lease = lease
         self._limit = limit
         self._clock = clock
@@ -183,6 +185,8 @@ class Flow:
         """`taker`, which has `hold`, asks for segment `seq`. Returns the hold that it
         has from now on; None if there are too many."""
         if hold is not None and hold.flow is self and not hold.is_over:
+            if seq > hold.position and not label:
+                self._enter(hold, seq)  # what lies between came another way
             self.move(hold, seq)
         else:
             if hold is not None:
@@ -196,7 +200,7 @@ class Flow:
                     return None
                 hold = self._add(label, seq)
                 if not label:
-                    self._set_entry(hold, seq)
+                    self._enter(hold, seq)
             elif not label:
                 _remove_from(self._left, hold.position, hold)
             hold.taker = taker
@@ -253,17 +257,28 @@ class Flow:
             other = next((other for other in others if other is not hold), None)
             goes_on = other is not None
             if other is not None:
-                self._set_entry(other, hold.entry)
+                self._forget_entry(other, position)
+                for entry in hold.entries:
+                    self._enter(other, entry)
         if goes_on:
             self._remove(hold)
         return goes_on
 
-    def _set_entry(self, hold: Hold, seq: int | None) -> None:
-        if hold.entry is not None:
-            _remove_from(self._entries, hold.entry, hold)
-        hold.entry = seq
-        if seq is not None:
+    def _enter(self, hold: Hold, seq: int) -> None:
+        """`hold` did not come to `seq` from the segment before."""
+        if seq not in hold.entries:
+            hold.entries.append(seq)
             _add_to(self._entries, seq, hold)
+            if len(hold.entries) > _MAX_ENTRIES:
+                self._forget_entry(hold, hold.entries[0])
+
+    def _forget_entry(self, hold: Hold, seq: int) -> None:
+        hold.entries.remove(seq)
+        _remove_from(self._entries, seq, hold)
+
+    def _forget_entries(self, hold: Hold) -> None:
+        for entry in list(hold.entries):
+            self._forget_entry(hold, entry)
 
     def _add(self, label: bytes, position: int) -> Hold:
         hold = Hold(self, label, position, self._clock())
@@ -277,7 +292,7 @@ class Flow:
         hold.is_over = True
         hold.reader = None
         self._holds.pop(hold, None)
-        self._set_entry(hold, None)
+        self._forget_entries(hold)
         if hold.label:
             _remove_from(self._labelled, hold.label, hold)
         elif hold.taker is None:
@@ -299,7 +314,7 @@ class Flow:
         self._left.clear()
         for hold in self._holds:
             hold.is_done = False
-            self._set_entry(hold, None)
+            self._forget_entries(hold)
             self.move(hold, seq)
         for hold in left:
             _add_to(self._left, seq, hold)
@@ -367,23 +382,36 @@ class Flow:
         if hold.label:
             siblings = self._labelled[hold.label]
             is_reader = all(o is hold or o.taker is None for o in siblings)
-        elif hold.is_taken() and hold.taker is not None:
-            is_reader = not any(
+        elif hold.taker is None or hold.is_taken():
+            is_reader = is_reader and not any(
                 not other.label and other.position > hold.position
                 for other in self._holds
             )
         self._remove(hold)
         self.let_go += is_reader
 
-    async def until(self, has_room: Callable[[], bool]) -> None:
-        """Wait for that. It is asked whenever something may have changed."""
-        self.waiting += 1
+    # Publishers.
+
+    @property
+    def waiting(self) -> int:
+        """How many publishers are held back."""
+        return len(self._waiting)
+
+    def is_anyone_before(self, seq: int) -> bool:
+        """Whether the publisher of a segment before `seq` is held back."""
+        return any(other < seq for other in self._waiting)
+
+    async def until(self, has_room: Callable[[], bool], seq: int) -> None:
+        """Hold the publisher of segment `seq` back until that. It is asked whenever
+        something may have changed."""
+        self._waiting.append(seq)
         try:
             while not has_room():
                 with trio.move_on_after(_ROOM_INTERVAL):
                     await self._room.park()
         finally:
-            self.waiting -= 1
+            self._waiting.remove(seq)
+            self._room.unpark_all()
 
 
 _Key = TypeVar("_Key", int, bytes)

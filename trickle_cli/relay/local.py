@@ -84,7 +84,8 @@ class LocalPublisher:
             await channel.flow.until(
                 lambda: (
                     publication.verdict is not None or channel.has_room(publication.seq)
-                )
+                ),
+                publication.seq,
             )
 
     def _channel(self) -> Channel:

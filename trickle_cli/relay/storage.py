@@ -236,6 +236,8 @@ class _Reading:
                 self._take(item, number, path)
             elif item.is_tail and is_last:
                 self.last_size = item.at
+                text = "%s: it was cut off; its last %d bytes are no whole record"
+                _log.warning(text, path, item.size)
             else:
                 self.damages.append(f"{path.name}: no record at byte {item.at}")
 

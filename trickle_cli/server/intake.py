@@ -119,7 +119,8 @@ class Intake(Publication):
                 self._connection.is_closed
                 or self.verdict is not None
                 or channel.has_room(self.seq)
-            )
+            ),
+            self.seq,
         )
 
     def _start_over(self, *, empty: bool) -> bool:
