@@ -476,6 +476,32 @@ def test_a_restart_leaves_waiting_publications_in_place(channel: Channel) -> Non
     assert read(channel, 0) == b"new"
 
 
+def test_what_was_opened_ahead_of_a_restart_goes_on_in_it(channel: Channel) -> None:
+    """Publishers that start at 0 open 1 before the first byte of 0."""
+    for seq in range(3):
+        write(channel, seq, b"old")
+    again, ahead = publish(channel, 0), publish(channel, 1)
+    again.write([b"new"], end=True)
+    epoch = channel.epoch
+    waiting = attach(channel, 1)
+    ahead.write([b"and on"], end=True)
+    assert channel.epoch == epoch
+    assert (waiting.got, waiting.ended) == (b"and on", True)
+    assert (read(channel, 0), read(channel, 1)) == (b"new", b"and on")
+    assert channel.publishers == 0
+    assert channel.readers == 0
+
+
+def test_who_waits_across_a_restart_hears_of_the_end(channel: Channel) -> None:
+    write(channel, 0, b"old")
+    again, ahead = publish(channel, 0), publish(channel, 1)
+    again.write([b"new"], end=True)
+    waiting = attach(channel, 1)
+    ahead.abandon()
+    channel.close()
+    assert waiting.released == [None]
+
+
 def test_nobody_restarts_a_channel_while_somebody_publishes(channel: Channel) -> None:
     write(channel, 0, b"whole")
     busy = publish(channel, 1)

@@ -398,6 +398,67 @@ def test_memory_is_made_free_where_nobody_holds_it(clock: Clock) -> None:
     assert hub.memory.used <= 20_000
 
 
+def test_what_comes_first_gets_room_first(channel: Channel) -> None:
+    connection = Connection(channel)
+    connection.ask(0)
+    fill(channel, 4)
+    assert channel.flow is not None
+    assert channel.has_room(5)
+    channel.flow._waiting.append(4)
+    assert channel.has_room(4)
+    assert not channel.has_room(5)
+
+
+def test_what_is_held_back_is_not_passed_over_for_that(
+    channel: Channel, clock: Clock
+) -> None:
+    """It was overtaken, and its publisher may not send it for now."""
+    connection = Connection(channel)
+    connection.ask(0)
+    write(channel, 2, b"two")
+    reader = connection.ask(1)
+    assert channel.flow is not None
+    channel.flow._waiting.append(2)
+    pass_time(channel, clock, LEASE / 2)
+    assert reader.released == []
+    channel.flow._waiting.clear()
+    pass_time(channel, clock, 2)
+    assert [segment and segment.seq for segment in reader.released] == [2]
+
+
+def test_readers_that_use_one_of_many_connections_each_time_pin_nothing(
+    channel: Channel, clock: Clock
+) -> None:
+    """They leave connections behind that have taken a segment, and any of those may be
+    used again for another."""
+    connections = [Connection(channel) for _ in range(4)]
+    used = [0, 1, 2, 0, 3, 1, 0, 2, 1, 3]
+    for seq, index in enumerate(used):
+        connections[index].ask(seq)
+        write(channel, channel.head, b"x")
+        for connection in connections:
+            connection.look()
+    clock.advance(1)
+    assert channel.has_room(channel.head - 1)
+    assert channel.flow is not None
+    assert channel.flow.floor() == 9
+    assert let_go(channel) == 0
+
+
+def test_two_readers_of_one_connection_each_are_not_taken_for_one(
+    channel: Channel, clock: Clock
+) -> None:
+    one, two = Connection(channel), Connection(channel)
+    for seq in range(5):
+        one.ask(seq)
+        if not seq:
+            two.ask(seq)
+        fill(channel, 1)
+    clock.advance(1)
+    assert not channel.has_room(channel.head - 1)
+    assert channel.oldest <= 1
+
+
 async def test_who_waits_for_room_goes_on_when_a_reader_has_moved(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
