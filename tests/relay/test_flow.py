@@ -439,6 +439,7 @@ def test_readers_that_use_one_of_many_connections_each_time_pin_nothing(
         for connection in connections:
             connection.look()
     clock.advance(1)
+    fill(channel, 3)
     assert channel.has_room(channel.head - 1)
     assert channel.flow is not None
     assert channel.flow.floor() == 9

@@ -275,12 +275,18 @@ class Channel:
         segment.attach(reader)
 
     def follow(
-        self, hold: Hold | None, taker: Taker, label: bytes, seq: int
+        self,
+        hold: Hold | None,
+        taker: Taker,
+        label: bytes,
+        seq: int,
+        *,
+        is_new: bool = False,
     ) -> Hold | None:
         """`Flow.ask`. Only of a lossless channel."""
         assert self.flow is not None
         self._restless.add(self)
-        return self.flow.ask(hold, taker, label, seq)
+        return self.flow.ask(hold, taker, label, seq, is_new=is_new)
 
     def detach(self, reader: Reader) -> None:
         """`reader` stops, done or not. Harmless if it has been detached."""

@@ -8,10 +8,10 @@ for the lease, so that the reader can come again and take it over: by its label,
 it has none, by asking for exactly the segment at which the hold is.
 
 Most readers use several connections in turn, and many of them a new one for each
-segment. Those without a label cannot be told from several readers. So a hold at N whose
-segment has been taken (the connection ended after its peer acknowledged all, or is idle
-for a while) is joined with one that *entered* at N + 1, on a connection that is new or
-had been used for some segment before N: as many holds go on as readers do.
+segment, or one out of a pool. Those without a label cannot be told from several
+readers. So requests are counted: of as many as have asked for segment N, as many are at
+N still as have not *gone on* to N + 1. When more holds than that are there, those of
+connections that have taken N, and have ended or are idle, go.
 
 Who neither takes anything nor asks for the lease, though there is something to take, is
 let go: from then on it is served as on any other channel.
@@ -24,6 +24,7 @@ quicker to begin than its readers loses nothing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -38,8 +39,6 @@ _ROOM_INTERVAL: Final = 0.05
 _TOGETHER: Final = 2.0
 #: Seconds that a connection which has taken its segment must be idle to be joined.
 _IDLE: Final = 0.25
-#: Entries of one hold that are remembered: those that nobody has come to yet.
-_MAX_ENTRIES: Final = 64
 
 
 class Taker(Protocol):
@@ -54,14 +53,14 @@ class Hold:
 
     `label` is what the reader calls itself, b"" if it does not say · `taker` its
     connection, None when that is gone · `reader` what the segment at `position` is read
-    with · `is_done` that one has been handed out whole · `entries` where it entered,
-    until a hold has been joined with it there · `since` when (clock of the hub) it last
-    moved or took anything · `is_over` it holds nothing any more.
+    with · `is_done` that one has been handed out whole · `is_counted` its request for
+    that is counted · `since` when (clock of the hub) it last moved or took anything ·
+    `is_over` it holds nothing any more.
     """
 
     __slots__ = (
-        "entries",
         "flow",
+        "is_counted",
         "is_done",
         "is_over",
         "label",
@@ -79,7 +78,7 @@ class Hold:
         self.taker: Taker | None = None
         self.reader: Reader | None = None
         self.is_done = False
-        self.entries: list[int] = []
+        self.is_counted = False
         self.since = now
         self.mark: object = None
         self.is_over = False
@@ -153,9 +152,11 @@ class Flow:
         self._clock = clock
         self._holds: dict[Hold, None] = {}
         self._labelled: dict[bytes, dict[Hold, None]] = {}
-        # Of those without a label: where they entered, and whose connections are gone.
-        self._entries: dict[int, dict[Hold, None]] = {}
+        # Of those without a label: whose connections are gone; how many have asked for
+        # each segment, and how many of them came from the one before.
         self._left: dict[int, dict[Hold, None]] = {}
+        self._asked: dict[int, int] = {}
+        self._gone_on: dict[int, int] = {}
         self._settled = -math.inf
         self._floor: int | None = None  # the lowest position, once it is asked for
         self._first: Hold | None = None
@@ -175,18 +176,26 @@ class Flow:
         """What is below this seq may go; all if it is None."""
         if self._floor is None and self._holds:
             self._floor = min(hold.position for hold in self._holds)
+            for table in (self._asked, self._gone_on):
+                while table and (first := next(iter(table))) < self._floor:
+                    del table[first]
         return self._floor
 
     # Readers.
 
     def ask(
-        self, hold: Hold | None, taker: Taker, label: bytes, seq: int
+        self,
+        hold: Hold | None,
+        taker: Taker,
+        label: bytes,
+        seq: int,
+        *,
+        is_new: bool = False,
     ) -> Hold | None:
-        """`taker`, which has `hold`, asks for segment `seq`. Returns the hold that it
-        has from now on; None if there are too many."""
+        """`taker`, which has `hold`, asks for segment `seq`; `is_new`: as a reader that
+        only begins with it. Returns the hold that it has from now on; None if there are
+        too many."""
         if hold is not None and hold.flow is self and not hold.is_over:
-            if seq > hold.position and not label:
-                self._enter(hold, seq)  # what lies between came another way
             self.move(hold, seq)
         else:
             if hold is not None:
@@ -199,15 +208,27 @@ class Flow:
                 if len(self._holds) >= self._limit:
                     return None
                 hold = self._add(label, seq)
-                if not label:
-                    self._enter(hold, seq)
             elif not label:
                 _remove_from(self._left, hold.position, hold)
             hold.taker = taker
             self.move(hold, seq)
         if label:
             self._forget_before(label, seq - 1)
+        elif not hold.is_counted:
+            self._count(hold, is_new=is_new)
         return hold
+
+    def _count(self, hold: Hold, *, is_new: bool) -> None:
+        """Its reader, who has no label, has asked for the segment at its position."""
+        hold.is_counted = True
+        seq = hold.position
+        self._asked[seq] = self._asked.get(seq, 0) + 1
+        if not is_new:
+            self._gone_on[seq] = self._gone_on.get(seq, 0) + 1
+
+    def _still_at(self, seq: int) -> int:
+        """How many readers without a label have not gone on from segment `seq`."""
+        return self._asked.get(seq, 0) - self._gone_on.get(seq + 1, 0)
 
     def _detached(self, label: bytes, seq: int) -> Hold | None:
         """The hold that a connection takes over which asks for `seq`."""
@@ -232,6 +253,7 @@ class Flow:
             elif self._floor is not None:
                 self._floor = min(self._floor, seq)
             hold.position = seq
+            hold.is_counted = False
 
     def leave(self, hold: Hold, *, is_taken: bool) -> None:
         """The connection of `hold` has ended, with its segment taken or not."""
@@ -239,46 +261,48 @@ class Flow:
             return
         hold.taker = hold.reader = None
         hold.is_done = False
-        self.move(hold, hold.position + is_taken)
-        if not self._join(hold, hold.position) and not hold.label:
+        seq = hold.position
+        if hold.label:
+            self.move(hold, seq + is_taken)
+            if self._goes_on(hold, seq + is_taken):
+                self._remove(hold)
+        elif is_taken and self._at(seq) > self._still_at(seq):
+            self._remove(hold)
+        elif not is_taken and self._asks_again(hold):
+            self._asked[seq] -= 1
+            self._gone_on[seq] = max(0, self._gone_on.get(seq, 0) - 1)
+            self._remove(hold)
+        else:
+            self.move(hold, seq + is_taken)
             _add_to(self._left, hold.position, hold)
 
-    def _join(self, hold: Hold, position: int) -> bool:
-        """Remove `hold`, which has nothing before `position` to take, if its reader
-        goes on with another."""
-        if hold.label:
-            goes_on = any(
-                other.taker is not None and other.position <= position
-                for other in self._labelled[hold.label]
-                if other is not hold
-            )
-        else:
-            others = self._entries.get(position, {})
-            other = next((other for other in others if other is not hold), None)
-            goes_on = other is not None
-            if other is not None:
-                self._forget_entry(other, position)
-                for entry in hold.entries:
-                    self._enter(other, entry)
-        if goes_on:
-            self._remove(hold)
-        return goes_on
+    def _goes_on(self, hold: Hold, position: int) -> bool:
+        """Whether the reader of `hold`, which has nothing before `position` to take,
+        has another connection there already."""
+        return any(
+            other.taker is not None and other.position <= position
+            for other in self._labelled[hold.label]
+            if other is not hold
+        )
 
-    def _enter(self, hold: Hold, seq: int) -> None:
-        """`hold` did not come to `seq` from the segment before."""
-        if seq not in hold.entries:
-            hold.entries.append(seq)
-            _add_to(self._entries, seq, hold)
-            if len(hold.entries) > _MAX_ENTRIES:
-                self._forget_entry(hold, hold.entries[0])
+    def _at(self, seq: int) -> int:
+        """How many holds without a label are at segment `seq`."""
+        return sum(hold.position == seq for hold in filter(self._is_plain, self._holds))
 
-    def _forget_entry(self, hold: Hold, seq: int) -> None:
-        hold.entries.remove(seq)
-        _remove_from(self._entries, seq, hold)
+    def _is_plain(self, hold: Hold) -> bool:
+        """Whether it is a reader's that has no label."""
+        return not hold.label and hold is not self._first
 
-    def _forget_entries(self, hold: Hold) -> None:
-        for entry in list(hold.entries):
-            self._forget_entry(hold, entry)
+    def _asks_again(self, hold: Hold) -> bool:
+        """Whether the reader of `hold`, which did not get its segment, seems to have
+        asked for that on another connection since."""
+        return hold.is_counted and any(
+            other is not hold
+            and other.is_counted
+            and other.position == hold.position
+            and other.since >= hold.since
+            for other in self._holds
+        )
 
     def _add(self, label: bytes, position: int) -> Hold:
         hold = Hold(self, label, position, self._clock())
@@ -292,7 +316,6 @@ class Flow:
         hold.is_over = True
         hold.reader = None
         self._holds.pop(hold, None)
-        self._forget_entries(hold)
         if hold.label:
             _remove_from(self._labelled, hold.label, hold)
         elif hold.taker is None:
@@ -312,10 +335,13 @@ class Flow:
         """The numbering begins anew at `seq`."""
         left = [hold for holds in self._left.values() for hold in holds]
         self._left.clear()
+        self._asked.clear()
+        self._gone_on.clear()
         for hold in self._holds:
-            hold.is_done = False
-            self._forget_entries(hold)
+            hold.is_done = hold.is_counted = False
             self.move(hold, seq)
+            if self._is_plain(hold):
+                self._count(hold, is_new=True)
         for hold in left:
             _add_to(self._left, seq, hold)
 
@@ -332,11 +358,17 @@ class Flow:
         if now - self._settled < _ROOM_INTERVAL:
             return
         self._settled = now
+        at = Counter(hold.position for hold in filter(self._is_plain, self._holds))
         for hold in list(self._holds):
-            idle = bool(hold.label) or now - hold.since >= _IDLE
-            is_here = hold.taker is not None and not hold.is_over
-            if idle and is_here and hold.is_taken():
-                self._join(hold, hold.position + 1)
+            if hold.taker is None or not hold.is_taken():
+                continue
+            seq = hold.position
+            if hold.label:
+                if self._goes_on(hold, seq + 1):
+                    self._remove(hold)
+            elif now - hold.since >= _IDLE and at[seq] > self._still_at(seq):
+                at[seq] -= 1
+                self._remove(hold)
 
     def has_all_of(self, seq: int) -> bool:
         """Whether no reader can go on before there is more of segment `seq`, or one

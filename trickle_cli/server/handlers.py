@@ -152,7 +152,9 @@ class Handlers:
         """Hold for the caller what there is from `seq` on, if the channel does that."""
         hold, connection.hold = connection.hold, None
         if channel.flow is not None and connection.caller.may(Right.HOLD, channel.name):
-            connection.hold = channel.follow(hold, connection, wanted.label, seq)
+            connection.hold = channel.follow(
+                hold, connection, wanted.label, seq, is_new=wanted.seq < 0
+            )
         elif hold is not None:
             hold.flow.leave(hold, is_taken=hold.is_taken())
 
