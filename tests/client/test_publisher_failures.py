@@ -166,6 +166,8 @@ async def test_a_segment_larger_than_our_server_takes_is_its_own_error() -> None
 
 
 async def test_where_it_is_not_known_again_what_broke_is_given_up() -> None:
+    has_ended = trio.Event()
+
     async def script(server: ScriptedServer) -> None:
         await admit(server)
         sending, asked = await server.asked("POST /cam/0")
@@ -175,6 +177,7 @@ async def test_where_it_is_not_known_again_what_broke_is_given_up() -> None:
         await sending.reset()
         ending, _ = await server.asked("DELETE /cam/0")
         await ending.send(say.answer())
+        has_ended.set()
         await after.expect(say.chunk(b"one") + say.END)
         await after.send(say.answer())
 
@@ -185,6 +188,7 @@ async def test_where_it_is_not_known_again_what_broke_is_given_up() -> None:
             await segment.write(b"")
             await trio.lowlevel.checkpoint()
         await segment.close(b"the rest")
+        await has_ended.wait()
         assert await publishing.write(b"one") == 1
         await publishing.flush()
         assert publishing.lost == [0]

@@ -460,6 +460,27 @@ def test_two_readers_of_one_connection_each_are_not_taken_for_one(
     assert channel.oldest <= 1
 
 
+def test_a_closed_channel_keeps_what_its_readers_have_not_taken(
+    hub: Hub, channel: Channel, clock: Clock
+) -> None:
+    slow, gone = Connection(channel), Connection(channel, b"gone")
+    fill(channel, 4)
+    for connection in (slow, gone):
+        connection.ask(0)
+    hub.close("cam")
+    for seq in range(1, 5):
+        for _ in range(round(LEASE) - 1):
+            clock.advance(1)
+            hub.tick()
+        channel.shed(1000)  # somebody needs the memory
+        assert slow.ask(seq).ended
+    slow.close()
+    clock.advance(1)
+    hub.tick()
+    assert let_go(channel) == 1  # who never came back
+    assert not channel.is_held
+
+
 async def test_who_waits_for_room_goes_on_when_a_reader_has_moved(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -185,6 +185,12 @@ class Channel:
             self._samples.append((now, self.total))
 
     @property
+    def is_held(self) -> bool:
+        """Whether there is something that one of its readers has not taken."""
+        floor = None if self.flow is None else self.flow.floor()
+        return floor is not None and floor < self.head
+
+    @property
     def waiting_readers(self) -> int:
         """How many wait for the segment that begins next."""
         segment = self._awaited.get(self.head)
@@ -735,7 +741,7 @@ class Channel:
                 self._over(segment, Verdict.ENDED)
         if self.flow is not None and len(self.flow):
             before = self.flow.let_go
-            self.flow.tick(self.head)
+            self.flow.tick(self.head, closed=self.closed)
             if self.flow.let_go > before:
                 count = self.flow.let_go - before
                 text = "channel '%s': let go of %d readers that took nothing for %g s"
@@ -781,7 +787,7 @@ class Channel:
     @property
     def _floor(self) -> float:
         """The lowest seq that some reader has not taken yet."""
-        floor = None if self.flow is None or self.closed else self.flow.floor()
+        floor = None if self.flow is None else self.flow.floor()
         return math.inf if floor is None else floor
 
     @property

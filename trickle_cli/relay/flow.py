@@ -382,8 +382,9 @@ class Flow:
         ]
         return min(taken, default=None)
 
-    def tick(self, head: int) -> None:
-        """Let go of those who have taken nothing for the lease."""
+    def tick(self, head: int, *, closed: bool = False) -> None:
+        """Let go of those who have taken nothing for the lease; and of those for whom
+        there is nothing more, if the channel is `closed`."""
         self.settle()
         now = self._clock()
         for hold in list(self._holds):
@@ -401,7 +402,9 @@ class Flow:
                 hold.since = now  # there is nothing to read yet
             elif hold is self._first and now >= self._first_until:
                 self._remove(hold)
-            if now - hold.since >= self._lease:
+            if closed and (hold.position >= head or hold is self._first):
+                self._remove(hold)
+            elif now - hold.since >= self._lease:
                 self._let_go(hold)
 
     def _let_go(self, hold: Hold) -> None:

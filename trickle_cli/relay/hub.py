@@ -255,7 +255,8 @@ class Hub:
                 continue
             channel = self._channels[name]
             # A slow reader comes for the next segment when it has seen to the last.
-            visited = now if channel.readers else channel.visited
+            is_read = channel.readers or channel.is_held
+            visited = now if is_read else channel.visited
             if now < visited + self.limits.linger:
                 del self._draining[name]
                 self._draining[name] = visited + self.limits.linger
