@@ -744,8 +744,9 @@ class Channel:
             self.flow.tick(self.head, closed=self.closed)
             if self.flow.let_go > before:
                 count = self.flow.let_go - before
-                text = "channel '%s': let go of %d readers that took nothing for %g s"
-                _log.warning(text, self.name, count, self._limits.lease)
+                readers = "1 reader" if count == 1 else f"{count} readers"
+                text = "channel '%s': let go of %s that took nothing for %g s"
+                _log.warning(text, self.name, readers, self._limits.lease)
             pending = True
         if not pending:
             self._restless.discard(self)

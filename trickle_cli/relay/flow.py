@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
@@ -54,7 +54,8 @@ class Hold:
     `label` is what the reader calls itself, b"" if it does not say · `taker` its
     connection, None when that is gone · `reader` what the segment at `position` is read
     with · `is_done` that one has been handed out whole · `is_counted` its request for
-    that is counted · `since` when (clock of the hub) it last moved or took anything ·
+    that is counted · `is_plain` it is of a reader without a label · `since` when (clock
+    of the hub) it last moved or took anything ·
     `is_over` it holds nothing any more.
     """
 
@@ -63,6 +64,7 @@ class Hold:
         "is_counted",
         "is_done",
         "is_over",
+        "is_plain",
         "label",
         "mark",
         "position",
@@ -79,6 +81,7 @@ class Hold:
         self.reader: Reader | None = None
         self.is_done = False
         self.is_counted = False
+        self.is_plain = False
         self.since = now
         self.mark: object = None
         self.is_over = False
@@ -152,11 +155,14 @@ class Flow:
         self._clock = clock
         self._holds: dict[Hold, None] = {}
         self._labelled: dict[bytes, dict[Hold, None]] = {}
-        # Of those without a label: whose connections are gone; how many have asked for
-        # each segment, and how many of them came from the one before.
+        # Of those without a label, for each segment: whose connections are gone; how
+        # many holds are at it; how many readers have asked for it, which was the last,
+        # and how many of them came from the one before.
         self._left: dict[int, dict[Hold, None]] = {}
-        self._asked: dict[int, int] = {}
-        self._gone_on: dict[int, int] = {}
+        self._at: Counter[int] = Counter()
+        self._asked: Counter[int] = Counter()
+        self._last: dict[int, Hold] = {}
+        self._gone_on: Counter[int] = Counter()
         self._settled = -math.inf
         self._floor: int | None = None  # the lowest position, once it is asked for
         self._first: Hold | None = None
@@ -176,7 +182,8 @@ class Flow:
         """What is below this seq may go; all if it is None."""
         if self._floor is None and self._holds:
             self._floor = min(hold.position for hold in self._holds)
-            for table in (self._asked, self._gone_on):
+            tables: tuple[dict[int, Any], ...] = self._asked, self._last, self._gone_on
+            for table in tables:
                 while table and (first := next(iter(table))) < self._floor:
                     del table[first]
         return self._floor
@@ -207,7 +214,7 @@ class Flow:
             if hold is None:
                 if len(self._holds) >= self._limit:
                     return None
-                hold = self._add(label, seq)
+                hold = self._add(label, seq, is_plain=not label)
             elif not label:
                 _remove_from(self._left, hold.position, hold)
             hold.taker = taker
@@ -222,13 +229,14 @@ class Flow:
         """Its reader, who has no label, has asked for the segment at its position."""
         hold.is_counted = True
         seq = hold.position
-        self._asked[seq] = self._asked.get(seq, 0) + 1
+        self._last[seq] = hold
+        self._asked[seq] += 1
         if not is_new:
-            self._gone_on[seq] = self._gone_on.get(seq, 0) + 1
+            self._gone_on[seq] += 1
 
     def _still_at(self, seq: int) -> int:
         """How many readers without a label have not gone on from segment `seq`."""
-        return self._asked.get(seq, 0) - self._gone_on.get(seq + 1, 0)
+        return self._asked[seq] - self._gone_on[seq + 1]
 
     def _detached(self, label: bytes, seq: int) -> Hold | None:
         """The hold that a connection takes over which asks for `seq`."""
@@ -252,6 +260,9 @@ class Flow:
                 self._room.unpark_all()
             elif self._floor is not None:
                 self._floor = min(self._floor, seq)
+            if hold.is_plain:
+                self._count_place(hold.position, -1)
+                self._count_place(seq, +1)
             hold.position = seq
             hold.is_counted = False
 
@@ -266,11 +277,11 @@ class Flow:
             self.move(hold, seq + is_taken)
             if self._goes_on(hold, seq + is_taken):
                 self._remove(hold)
-        elif is_taken and self._at(seq) > self._still_at(seq):
+        elif is_taken and self._at[seq] > self._still_at(seq):
             self._remove(hold)
         elif not is_taken and self._asks_again(hold):
             self._asked[seq] -= 1
-            self._gone_on[seq] = max(0, self._gone_on.get(seq, 0) - 1)
+            self._gone_on[seq] = max(0, self._gone_on[seq] - 1)
             self._remove(hold)
         else:
             self.move(hold, seq + is_taken)
@@ -285,37 +296,42 @@ class Flow:
             if other is not hold
         )
 
-    def _at(self, seq: int) -> int:
-        """How many holds without a label are at segment `seq`."""
-        return sum(hold.position == seq for hold in filter(self._is_plain, self._holds))
-
-    def _is_plain(self, hold: Hold) -> bool:
-        """Whether it is a reader's that has no label."""
-        return not hold.label and hold is not self._first
+    def _count_place(self, seq: int, change: int) -> None:
+        """So many holds more are at segment `seq`."""
+        self._at[seq] += change
+        if not self._at[seq]:
+            del self._at[seq]
 
     def _asks_again(self, hold: Hold) -> bool:
         """Whether the reader of `hold`, which did not get its segment, seems to have
         asked for that on another connection since."""
-        return hold.is_counted and any(
-            other is not hold
-            and other.is_counted
-            and other.position == hold.position
-            and other.since >= hold.since
-            for other in self._holds
+        last = self._last.get(hold.position)
+        return hold.is_counted and not (
+            last is None
+            or last is hold
+            or last.is_over
+            or last.position != hold.position
         )
 
-    def _add(self, label: bytes, position: int) -> Hold:
+    def _add(self, label: bytes, position: int, *, is_plain: bool = False) -> Hold:
         hold = Hold(self, label, position, self._clock())
         self._holds[hold] = None
+        if is_plain:
+            hold.is_plain = True
+            self._count_place(position, +1)
         if label:
             _add_to(self._labelled, label, hold)
         self._floor = None
         return hold
 
     def _remove(self, hold: Hold) -> None:
+        if hold.is_over:
+            return
         hold.is_over = True
         hold.reader = None
-        self._holds.pop(hold, None)
+        del self._holds[hold]
+        if hold.is_plain:
+            self._count_place(hold.position, -1)
         if hold.label:
             _remove_from(self._labelled, hold.label, hold)
         elif hold.taker is None:
@@ -337,10 +353,11 @@ class Flow:
         self._left.clear()
         self._asked.clear()
         self._gone_on.clear()
+        self._last.clear()
         for hold in self._holds:
             hold.is_done = hold.is_counted = False
             self.move(hold, seq)
-            if self._is_plain(hold):
+            if hold.is_plain:
                 self._count(hold, is_new=True)
         for hold in left:
             _add_to(self._left, seq, hold)
@@ -358,7 +375,6 @@ class Flow:
         if now - self._settled < _ROOM_INTERVAL:
             return
         self._settled = now
-        at = Counter(hold.position for hold in filter(self._is_plain, self._holds))
         for hold in list(self._holds):
             if hold.taker is None or not hold.is_taken():
                 continue
@@ -366,8 +382,7 @@ class Flow:
             if hold.label:
                 if self._goes_on(hold, seq + 1):
                     self._remove(hold)
-            elif now - hold.since >= _IDLE and at[seq] > self._still_at(seq):
-                at[seq] -= 1
+            elif now - hold.since >= _IDLE and self._at[seq] > self._still_at(seq):
                 self._remove(hold)
 
     def has_all_of(self, seq: int) -> bool:
