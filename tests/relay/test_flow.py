@@ -474,7 +474,6 @@ def test_a_closed_channel_keeps_what_its_readers_have_not_taken(
             hub.tick()
         channel.shed(1000)  # somebody needs the memory
         assert slow.ask(seq).ended
-    slow.close()
     clock.advance(1)
     hub.tick()
     assert let_go(channel) == 1  # who never came back

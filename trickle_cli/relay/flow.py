@@ -417,7 +417,7 @@ class Flow:
                 hold.since = now  # there is nothing to read yet
             elif hold is self._first and now >= self._first_until:
                 self._remove(hold)
-            if closed and (hold.position >= head or hold is self._first):
+            if closed and (hold.has_all(head) or hold is self._first):
                 self._remove(hold)
             elif now - hold.since >= self._lease:
                 self._let_go(hold)
