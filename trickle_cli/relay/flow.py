@@ -417,7 +417,8 @@ class Flow:
                 hold.since = now  # there is nothing to read yet
             elif hold is self._first and now >= self._first_until:
                 self._remove(hold)
-            if closed and (hold.has_all(head) or hold is self._first):
+            is_through = hold.position + hold.is_taken() >= head
+            if closed and (is_through or hold is self._first):
                 self._remove(hold)
             elif now - hold.since >= self._lease:
                 self._let_go(hold)
