@@ -364,6 +364,9 @@ class Channel:
             return
         size = segment.size
         if segment.stage is Stage.OPEN and segment.owner != owner:
+            if offset > size and not segment.owner:
+                reason = f"has {size} bytes"
+                raise SegmentConflict(seq, self.head, size=size, reason=reason)
             if segment.owner:
                 raise SegmentConflict(
                     seq, self.head, size=size, reason="is another publisher's"
@@ -595,7 +598,7 @@ class Channel:
         is_first = segment.stage is Stage.WAITING
         if log.is_full():
             log.begin(self.state)
-        if is_first and owner != self.owner:
+        if is_first and owner.hex() != log.owner:
             log.state(replace(self.state, owner=owner.hex()))
         log.data(
             segment.seq,
@@ -613,7 +616,7 @@ class Channel:
         finds it open."""
         if self.log is not None:
             with suppress(StorageFailed):
-                self._record(segment, (), b"", last=True, incomplete=incomplete)
+                self._record(segment, (), self.owner, last=True, incomplete=incomplete)
 
     def wants_flush(self, *, ended: bool) -> bool:
         """Whether what was written has to be brought to the disk itself before it may

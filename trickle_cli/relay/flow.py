@@ -39,6 +39,8 @@ _ROOM_INTERVAL: Final = 0.05
 _TOGETHER: Final = 2.0
 #: Seconds that a connection which has taken its segment must be idle to be joined.
 _IDLE: Final = 0.25
+#: Segments that are counted for, beyond which all are looked through for old ones.
+_PRUNE_AT: Final = 1024
 
 
 class Taker(Protocol):
@@ -90,7 +92,7 @@ class Hold:
         """Segment `seq` is read by `reader` now."""
         self.reader = reader
         self.is_done = False
-        self.flow.move(self, seq)
+        self.flow.begin(self, seq)
 
     def took(self) -> None:
         """Its connection has asked for something else."""
@@ -163,6 +165,7 @@ class Flow:
         self._asked: Counter[int] = Counter()
         self._last: dict[int, Hold] = {}
         self._gone_on: Counter[int] = Counter()
+        self._prune_at = _PRUNE_AT
         self._settled = -math.inf
         self._floor: int | None = None  # the lowest position, once it is asked for
         self._first: Hold | None = None
@@ -182,10 +185,15 @@ class Flow:
         """What is below this seq may go; all if it is None."""
         if self._floor is None and self._holds:
             self._floor = min(hold.position for hold in self._holds)
-            tables: tuple[dict[int, Any], ...] = self._asked, self._last, self._gone_on
-            for table in tables:
-                while table and (first := next(iter(table))) < self._floor:
-                    del table[first]
+            _prune(self._asked, self._floor)
+            _prune(self._last, self._floor)
+            # What is below is forgotten, so nobody has gone on from there, either.
+            _prune(self._gone_on, self._floor + 1)
+            if len(self._asked) > self._prune_at:  # not all came in order
+                self._prune_at = 2 * len(self._asked)
+                for seq in [seq for seq in self._asked if seq < self._floor]:
+                    for table in (self._asked, self._last, self._gone_on):
+                        table.pop(seq, None)
         return self._floor
 
     # Readers.
@@ -202,7 +210,8 @@ class Flow:
         """`taker`, which has `hold`, asks for segment `seq`; `is_new`: as a reader that
         only begins with it. Returns the hold that it has from now on; None if there are
         too many."""
-        if hold is not None and hold.flow is self and not hold.is_over:
+        is_ours = hold is not None and hold.flow is self and not hold.is_over
+        if hold is not None and is_ours and hold.label == label:
             self.move(hold, seq)
         else:
             if hold is not None:
@@ -250,6 +259,12 @@ class Flow:
         for hold in list(self._labelled.get(label, ())):
             if hold.taker is None and hold.position < position:
                 self._remove(hold)
+
+    def begin(self, hold: Hold, seq: int) -> None:
+        """`hold` reads `seq`, which may be another than was asked for."""
+        self.move(hold, seq)
+        if hold.is_plain and not hold.is_counted:
+            self._count(hold, is_new=True)
 
     def move(self, hold: Hold, seq: int) -> None:
         """`hold` is at `seq` from now on."""
@@ -305,7 +320,10 @@ class Flow:
     def _asks_again(self, hold: Hold) -> bool:
         """Whether the reader of `hold`, which did not get its segment, seems to have
         asked for that on another connection since."""
-        last = self._last.get(hold.position)
+        seq = hold.position
+        last = self._last.get(seq)
+        if seq - 1 not in self._asked or self._gone_on[seq] <= self._asked[seq - 1]:
+            return False  # no more have come than there were, as far as is known
         return hold.is_counted and not (
             last is None
             or last is hold
@@ -463,6 +481,12 @@ class Flow:
         finally:
             self._waiting.remove(seq)
             self._room.unpark_all()
+
+
+def _prune(table: dict[int, Any], below: int) -> None:
+    """Remove the first entries of `table`, as far as they are for segments below."""
+    while table and (first := next(iter(table))) < below:
+        del table[first]
 
 
 _Key = TypeVar("_Key", int, bytes)

@@ -258,6 +258,11 @@ class Segment:
             index += 1
         return index, offset
 
+    def cursor_at(self, position: int) -> tuple[int, int]:
+        """The cursor before which there are `position` bytes, or as many as were
+        dropped."""
+        return self.step(0, 0, max(0, position - self.dropped))
+
     def position(self, index: int, offset: int) -> int:
         """How many bytes lie before the cursor."""
         return self.dropped + sum(map(len, self._chunks[:index])) + offset

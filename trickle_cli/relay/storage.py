@@ -207,8 +207,10 @@ class _Reading:
         self.closed = False
         self.damages: list[str] = []
         self.lost: list[int] = []
-        self.last = 0  # the number of the last file, and the bytes of it that count
-        self.last_size = 0
+        self.first = 1  # the number of the first file
+        self.last = 0  # that of the last, the bytes of it that count, and whether it
+        self.last_size = 0  # tells the state of the channel
+        self.last_has_state = False
         self._owner = b""
         try:
             paths = sorted(directory.glob("*.log"))
@@ -230,7 +232,8 @@ class _Reading:
         except OSError as error:
             self.damages.append(f"{path.name}: {error.strerror}")
             return
-        self.last, self.last_size = number, len(data)
+        self.first = self.first if self.last else number
+        self.last, self.last_size, self.last_has_state = number, len(data), False
         for item in parse(data):
             if isinstance(item, Record):
                 self._take(item, number, path)
@@ -261,6 +264,7 @@ class _Reading:
         if self.state is not None and state.epoch != self.state.epoch:
             self.segments.clear()
         self.state = state
+        self.last_has_state = True
         self._owner = bytes.fromhex(state.owner)
 
     def _segment(self, record: Record, file: int) -> StoredSegment:
@@ -305,10 +309,12 @@ class Log:
         self.sync = sync
         self._written = self._flushed = 0  # records; the latter on the disk itself
         self._directory = directory
+        self._first = 1  # the number of the oldest file, and of the one written to
         self._number = 0
         self._size = 0
         self._descriptor = -1
         self._is_spoiled = False  # the file ends with something that is no record
+        self._owner = ""  # what it tells of the channel's
         self._live: dict[int, int] = {}  # for each file, how many segments begin there
         self._used = False
         self._fails = False  # the last write came to nothing
@@ -348,10 +354,13 @@ class Log:
         self._rest()
         self._descriptor, self._number, self._size = descriptor, number, size
         self._is_spoiled = False
+        self._owner = state.owner
+        self._remove_unused()
 
     def go_on(self, found: _Reading) -> None:
         """Go on with a log as it was found."""
-        self._number, self._size = found.last, found.last_size
+        self._first, self._number = found.first, found.last
+        self._size = found.last_size
         for segment in found.segments.values():
             self._live[segment.file] = self._live.get(segment.file, 0) + 1
         try:
@@ -359,6 +368,10 @@ class Log:
             os.ftruncate(self._descriptor, self._size)
         except OSError as error:
             raise self._failure(error) from error
+        assert found.state is not None
+        self._owner = found.state.owner
+        if not found.last_has_state:  # or the channel would go with the file before
+            self.state(found.state)
 
     def rewrite(self, segments: Iterable[StoredSegment], *, closed: bool) -> None:
         """Store `segments` again."""
@@ -379,10 +392,16 @@ class Log:
         """Whether another file is due: `begin` it."""
         return self._size >= FILE_SIZE or self._is_spoiled
 
+    @property
+    def owner(self) -> str:
+        """What it tells of the channel's owner."""
+        return self._owner
+
     def state(self, state: State) -> None:
         """The state has changed."""
         payload = state.encode()
         self._append(encode(Kind.STATE, [payload]), [payload])
+        self._owner = state.owner
 
     def data(
         self,
@@ -445,14 +464,20 @@ class Log:
         """A segment that begins in `file` has left the window: remove the files that
         nothing is left in."""
         live = self._live
+        if file not in live:
+            return  # its beginning could not be stored
         live[file] -= 1
-        if live[file]:
-            return
-        del live[file]
-        keep = min(live, default=self._number)
-        for number in range(file, min(keep, self._number)):
+        if not live[file]:
+            del live[file]
+            self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Remove the files before the first in which there is anything."""
+        keep = min([self._number, *self._live])
+        for number in range(self._first, keep):
             with suppress(OSError):
                 (self._directory / _file_name(number)).unlink()
+        self._first = max(self._first, keep)
 
     async def flush(self) -> None:
         """Bring to the disk itself what was written. StorageFailed."""

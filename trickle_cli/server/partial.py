@@ -67,7 +67,10 @@ class PartialDelivery(Delivery):
             if segment.ended:
                 self._refuse(segment)
             return None
-        self.start_at(*segment.step(0, 0, first))
+        if first < segment.dropped:
+            self._connection.close()  # it has gone in the meantime
+            return None
+        self.start_at(*segment.cursor_at(first))
         if segment.ended:
             last = size - 1 if last is None else min(last, size - 1)
         length = last - first + 1 if last is not None and last < size else None
