@@ -460,6 +460,36 @@ def test_two_readers_of_one_connection_each_are_not_taken_for_one(
     assert channel.oldest <= 1
 
 
+def test_who_is_not_held_for_is_broken_off_when_a_beginning_is_dropped(
+    channel: Channel,
+) -> None:
+    held = Connection(channel)
+    writer = publish(channel, 1)
+    held.ask(1)
+    slow = attach(channel, 1, appetite=10)
+    for _ in range(4):
+        writer.write([bytes(5000)])
+        channel.has_room(1)
+    assert channel.find(2)
+    assert channel.newest is not None
+    assert channel.newest.dropped > 10
+    assert slow.cut
+    assert slow.wakes
+
+
+def test_a_connection_that_serves_another_reader_leaves_the_place_of_the_first(
+    channel: Channel,
+) -> None:
+    connection = Connection(channel, b"one")
+    connection.ask(0)
+    fill(channel, 4)
+    connection.ask(1)
+    connection.label = b"two"
+    connection.ask(4)
+    fill(channel, 10)
+    assert channel.oldest == 2
+
+
 def test_a_closed_channel_keeps_what_its_readers_have_not_taken(
     hub: Hub, channel: Channel, clock: Clock
 ) -> None:

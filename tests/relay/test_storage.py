@@ -377,6 +377,47 @@ async def test_a_file_that_did_not_reach_the_disk_is_not_gone_on_with(
     assert contents(disk.start().find("cam")) == {0: b"zero", 1: b"one"}
 
 
+def test_a_segment_that_is_ended_while_the_disk_is_full_can_be_evicted(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = disk.start().create("cam")
+    publish(channel, 0)
+
+    def fail(*_: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "writev", fail)
+    channel.end_segment(0)
+    monkeypatch.undo()
+    write(channel, 1, b"one")
+    channel.shed(10**6)
+    assert len(channel) == 0
+
+
+def test_a_file_that_was_only_made_does_not_cost_the_channel(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server is killed while it begins one."""
+    write(disk.start().create("cam"), 0, b"zero")
+    (disk.path / "channels" / "cam" / "00000002.log").touch()
+    channel = disk.start().find("cam")
+    write(channel, 1, b"one")
+    channel._evict(channel._held[0])
+    assert [path.name for path in disk.files()] == ["00000002.log"]
+    assert contents(disk.start().find("cam")) == {1: b"one"}
+
+
+def test_files_without_a_segment_go_when_another_is_begun(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "FILE_SIZE", 1000)
+    channel = disk.start().create("cam")
+    for seq in range(6):
+        write(channel, seq, bytes(2000))
+        channel.shed(10**6)
+    assert len(disk.files()) == 1
+
+
 def test_idle_logs_give_their_descriptors_back(disk: Disk, clock: Clock) -> None:
     hub = disk.start()
     before = len(os.listdir("/proc/self/fd"))

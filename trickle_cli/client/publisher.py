@@ -596,6 +596,8 @@ class Publisher:
             self._fail(self._explain(answer, text, seq))
         elif seq == self._next_seq:
             self._next_seq += 1  # somebody has ended it before we came to it
+        else:
+            self._fail(self._explain(answer, text, seq))
 
     def _is_passing(self, answer: Answer) -> bool:
         """Whether it makes sense to ask where the segment stands, and to go on."""

@@ -166,7 +166,7 @@ class LocalSegment:
     @property
     def incomplete(self) -> bool:
         """Whether it ended before its publisher said so."""
-        return self._segment.incomplete
+        return self._segment.incomplete or self._reader.cut
 
     async def __aenter__(self) -> LocalSegment:
         return self
@@ -189,7 +189,7 @@ class LocalSegment:
     async def __anext__(self) -> bytes:
         reader, segment = self._reader, self._segment
         await trio.lowlevel.checkpoint()
-        while reader.segment is segment:
+        while reader.segment is segment and not reader.cut:
             views, count = reader.available(_READ_SIZE)
             if count:
                 reader.move(count)

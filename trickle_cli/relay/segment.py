@@ -85,14 +85,15 @@ class Reader:
     """A reading end of a segment: a cursor, and the way to its owner.
 
     Subclasses carry the bytes on. `segment` is None when it is attached to none;
-    `late` tells that it must pull. Both are the segment's to set.
+    `late` tells that it must pull, `cut` that what it has not got is not held any more.
+    All are the segment's to set.
     """
 
-    __slots__ = ("index", "late", "offset", "segment")
+    __slots__ = ("cut", "index", "late", "offset", "segment")
 
     def __init__(self) -> None:
         self.segment: Segment | None = None
-        self.late = False
+        self.late = self.cut = False
         self.index = 0
         self.offset = 0
 
@@ -336,10 +337,10 @@ class Segment:
         self.incomplete = self.cut = cut
 
     def drop_before(self, position: int) -> int:
-        """Hold nothing before the byte `position`, about: all readers are beyond it.
-        How many bytes that makes free."""
+        """Hold nothing before the byte `position`, about. How many bytes that makes
+        free. A reader that is not beyond it is broken off."""
         chunks = self._chunks
-        freed, end = 0, 0
+        freed, end, last = 0, 0, -1
         for index, chunk in enumerate(chunks[:-1]):
             if not chunk:
                 continue
@@ -347,6 +348,13 @@ class Segment:
             if end > position:
                 break
             freed += len(chunk)
+            last = index
+        for reader in list(self._late):
+            left = last - reader.index
+            if left > 0 or (left == 0 and reader.offset < len(chunks[last])):
+                reader.cut = True
+                reader.wake()
+        for index in range(last + 1):
             chunks[index] = b""  # the cursors of readers stay true
         self.dropped += freed
         return freed

@@ -314,6 +314,7 @@ class Log:
         self._size = 0
         self._descriptor = -1
         self._is_spoiled = False  # the file ends with something that is no record
+        self._has_lost = False  # something written did not get to the disk itself
         self._owner = ""  # what it tells of the channel's
         self._live: dict[int, int] = {}  # for each file, how many segments begin there
         self._used = False
@@ -483,6 +484,8 @@ class Log:
         """Bring to the disk itself what was written. StorageFailed."""
         if not self.is_dirty:
             return
+        if self._has_lost:
+            raise StorageFailed("cannot store it: the disk has lost what was written")
         number, written = self._number, self._written
         try:
             if self._descriptor < 0:
@@ -494,8 +497,9 @@ class Log:
             with trio.CancelScope(shield=True):  # a disk that hangs hangs everything
                 await trio.to_thread.run_sync(os.fdatasync, descriptor)
         except OSError as error:
-            # What the system has dropped, it does not tell of again: a file whose
-            # bytes it may have lost is not gone on with.
+            # What the system has dropped, it does not tell of again: nothing is
+            # acknowledged any more, and the file is not gone on with.
+            self._has_lost = True
             self._is_spoiled = self._is_spoiled or number == self._number
             raise self._failure(error) from error
         finally:
@@ -511,9 +515,11 @@ class Log:
     def _rest(self) -> None:
         if self._descriptor >= 0:
             if self.is_dirty and self.sync is not Sync.NONE:
-                with suppress(OSError):
+                try:
                     os.fdatasync(self._descriptor)
                     self._flushed = self._written
+                except OSError:
+                    self._has_lost = True
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -255,7 +255,7 @@ class Delivery(Reader):
 
     def _is_stuck(self) -> bool:
         """Whether the segment was cut, which the owner must see to."""
-        return self.segment is not None and self.segment.cut
+        return self.cut or (self.segment is not None and self.segment.cut)
 
     def _rejoin(self) -> None:
         if self._done:
@@ -273,6 +273,8 @@ class Delivery(Reader):
         segment = self.segment
         if self._done or segment is None:
             return None
+        if self.cut:
+            raise Disconnected(f"segment {segment.seq} is no longer held")
         lead = self._owed
         if self._state < CHUNKED:
             head = self._announce(segment)
