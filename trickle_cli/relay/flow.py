@@ -57,8 +57,7 @@ class Hold:
     connection, None when that is gone · `reader` what the segment at `position` is read
     with · `is_done` that one has been handed out whole · `is_counted` its request for
     that is counted · `is_plain` it is of a reader without a label · `since` when (clock
-    of the hub) it last moved or took anything ·
-    `is_over` it holds nothing any more.
+    of the hub) it last moved or took anything · `is_over` it holds nothing any more.
     """
 
     __slots__ = (
@@ -210,8 +209,12 @@ class Flow:
         """`taker`, which has `hold`, asks for segment `seq`; `is_new`: as a reader that
         only begins with it. Returns the hold that it has from now on; None if there are
         too many."""
-        is_ours = hold is not None and hold.flow is self and not hold.is_over
-        if hold is not None and is_ours and hold.label == label:
+        if (
+            hold is not None
+            and hold.flow is self
+            and hold.label == label
+            and not hold.is_over
+        ):
             self.move(hold, seq)
         else:
             if hold is not None:
@@ -321,15 +324,10 @@ class Flow:
         """Whether the reader of `hold`, which did not get its segment, seems to have
         asked for that on another connection since."""
         seq = hold.position
-        last = self._last.get(seq)
         if seq - 1 not in self._asked or self._gone_on[seq] <= self._asked[seq - 1]:
             return False  # no more have come than there were, as far as is known
-        return hold.is_counted and not (
-            last is None
-            or last is hold
-            or last.is_over
-            or last.position != hold.position
-        )
+        last = self._last.get(seq, hold) if hold.is_counted else hold
+        return last is not hold and not last.is_over and last.position == seq
 
     def _add(self, label: bytes, position: int, *, is_plain: bool = False) -> Hold:
         hold = Hold(self, label, position, self._clock())

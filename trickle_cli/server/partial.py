@@ -68,6 +68,7 @@ class PartialDelivery(Delivery):
                 self._refuse(segment)
             return None
         if first < segment.dropped:
+            self._done = True
             self._connection.close()  # it has gone in the meantime
             return None
         self.start_at(*segment.cursor_at(first))
