@@ -15,8 +15,11 @@ LEASE = 10.0
 class Connection:
     """What a hold belongs to: it asks for segments, one after another."""
 
-    def __init__(self, channel: Channel, label: bytes = b"") -> None:
+    def __init__(
+        self, channel: Channel, label: bytes = b"", *, peer: str = "192.0.2.1"
+    ) -> None:
         self.channel = channel
+        self.peer = peer
         self.label = label
         self.owed = 0
         self.hold: Hold | None = None
@@ -458,6 +461,39 @@ def test_two_readers_of_one_connection_each_are_not_taken_for_one(
     clock.advance(1)
     assert not channel.has_room(channel.head - 1)
     assert channel.oldest <= 1
+
+
+def test_readers_from_elsewhere_are_not_taken_for_one(
+    channel: Channel, clock: Clock
+) -> None:
+    """One that is slow, and one that begins by number where that would go on."""
+    fill(channel, 1)
+    slow = Connection(channel, peer="192.0.2.1")
+    slow.ask(0)
+    other = Connection(channel, peer="192.0.2.2")
+    other.ask(1)
+    clock.advance(1)
+    for seq in range(2, 12):
+        fill(channel, 1)
+        other.ask(seq)
+    assert not channel.has_room(channel.head - 1)
+    assert channel.oldest <= 1
+
+
+def test_a_place_may_be_taken_over_from_elsewhere(
+    channel: Channel, clock: Clock
+) -> None:
+    fill(channel, 1)
+    before = Connection(channel, peer="192.0.2.1")
+    before.ask(0)
+    before.close()
+    after = Connection(channel, peer="192.0.2.2")
+    after.ask(1)
+    assert channel.flow is not None
+    assert len(channel.flow) == 1
+    fill(channel, 9)
+    pass_time(channel, clock, LEASE)
+    assert channel.oldest == 1
 
 
 def test_who_is_not_held_for_is_broken_off_when_a_beginning_is_dropped(

@@ -7,11 +7,9 @@ another it shows that it has taken that one. When a connection ends, its hold st
 for the lease, so that the reader can come again and take it over: by its label, or, if
 it has none, by asking for exactly the segment at which the hold is.
 
-Most readers use several connections in turn, and many of them a new one for each
-segment, or one out of a pool. Those without a label cannot be told from several
-readers. So requests are counted: of as many as have asked for segment N, as many are at
-N still as have not *gone on* to N + 1. When more holds than that are there, those of
-connections that have taken N, and have ended or are idle, go.
+Those without a label are told apart by their addresses alone, and those from one
+address are counted (`crowd.py`): when more holds are at a segment than readers, those
+of connections that have taken it, and have ended or are idle, go.
 
 Who neither takes anything nor asks for the lease, though there is something to take, is
 let go: from then on it is served as on any other channel.
@@ -24,12 +22,12 @@ quicker to begin than its readers loses nothing.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
 
+from trickle_cli.relay.crowd import Crowd
 from trickle_cli.relay.segment import Reader
 
 #: Seconds between looks at whether there is room again: peers acknowledge in silence.
@@ -39,12 +37,12 @@ _ROOM_INTERVAL: Final = 0.05
 _TOGETHER: Final = 2.0
 #: Seconds that a connection which has taken its segment must be idle to be joined.
 _IDLE: Final = 0.25
-#: Segments that are counted for, beyond which all are looked through for old ones.
-_PRUNE_AT: Final = 1024
 
 
 class Taker(Protocol):
-    """The connection that a hold belongs to."""
+    """The connection that a hold belongs to; `peer` is the address it comes from."""
+
+    peer: str
 
     def unacknowledged(self) -> int:
         """How many of the bytes sent have not reached the peer yet."""
@@ -55,17 +53,18 @@ class Hold:
 
     `label` is what the reader calls itself, b"" if it does not say · `taker` its
     connection, None when that is gone · `reader` what the segment at `position` is read
-    with · `is_done` that one has been handed out whole · `is_counted` its request for
-    that is counted · `is_plain` it is of a reader without a label · `since` when (clock
-    of the hub) it last moved or took anything · `is_over` it holds nothing any more.
+    with · `is_done` that one has been handed out whole · `crowd` those it is counted
+    with, if its reader has no label, `is_counted` its request is, too · `since` when
+    (clock of the hub) it last moved or took anything · `is_over` it holds nothing any
+    more.
     """
 
     __slots__ = (
+        "crowd",
         "flow",
         "is_counted",
         "is_done",
         "is_over",
-        "is_plain",
         "label",
         "mark",
         "position",
@@ -82,7 +81,7 @@ class Hold:
         self.reader: Reader | None = None
         self.is_done = False
         self.is_counted = False
-        self.is_plain = False
+        self.crowd: Crowd | None = None
         self.since = now
         self.mark: object = None
         self.is_over = False
@@ -156,15 +155,10 @@ class Flow:
         self._clock = clock
         self._holds: dict[Hold, None] = {}
         self._labelled: dict[bytes, dict[Hold, None]] = {}
-        # Of those without a label, for each segment: whose connections are gone; how
-        # many holds are at it; how many readers have asked for it, which was the last,
-        # and how many of them came from the one before.
+        # Of those without a label: whose connections are gone, for each segment; and
+        # those from each address.
         self._left: dict[int, dict[Hold, None]] = {}
-        self._at: Counter[int] = Counter()
-        self._asked: Counter[int] = Counter()
-        self._last: dict[int, Hold] = {}
-        self._gone_on: Counter[int] = Counter()
-        self._prune_at = _PRUNE_AT
+        self._crowds: dict[str, Crowd] = {}
         self._settled = -math.inf
         self._floor: int | None = None  # the lowest position, once it is asked for
         self._first: Hold | None = None
@@ -184,15 +178,8 @@ class Flow:
         """What is below this seq may go; all if it is None."""
         if self._floor is None and self._holds:
             self._floor = min(hold.position for hold in self._holds)
-            _prune(self._asked, self._floor)
-            _prune(self._last, self._floor)
-            # What is below is forgotten, so nobody has gone on from there, either.
-            _prune(self._gone_on, self._floor + 1)
-            if len(self._asked) > self._prune_at:  # not all came in order
-                self._prune_at = 2 * len(self._asked)
-                for seq in [seq for seq in self._asked if seq < self._floor]:
-                    for table in (self._asked, self._last, self._gone_on):
-                        table.pop(seq, None)
+            for crowd in self._crowds.values():
+                crowd.forget_before(self._floor)
         return self._floor
 
     # Readers.
@@ -226,29 +213,37 @@ class Flow:
             if hold is None:
                 if len(self._holds) >= self._limit:
                     return None
-                hold = self._add(label, seq, is_plain=not label)
+                hold = self._add(label, seq)
             elif not label:
                 _remove_from(self._left, hold.position, hold)
             hold.taker = taker
             self.move(hold, seq)
         if label:
             self._forget_before(label, seq - 1)
-        elif not hold.is_counted:
-            self._count(hold, is_new=is_new)
+            return hold
+        crowd = self._join(hold, taker.peer)
+        if not hold.is_counted:
+            hold.is_counted = True
+            crowd.count(hold, is_new=is_new)
         return hold
 
-    def _count(self, hold: Hold, *, is_new: bool) -> None:
-        """Its reader, who has no label, has asked for the segment at its position."""
-        hold.is_counted = True
-        seq = hold.position
-        self._last[seq] = hold
-        self._asked[seq] += 1
-        if not is_new:
-            self._gone_on[seq] += 1
+    def _join(self, hold: Hold, peer: str) -> Crowd:
+        """`hold` is one of those from `peer`, whatever it was before."""
+        crowd = self._crowds.get(peer)
+        if crowd is None:
+            crowd = self._crowds[peer] = Crowd(peer)
+        if hold.crowd is not crowd:
+            self._part(hold)
+            hold.crowd = crowd
+            crowd.enter(hold.position)
+        return crowd
 
-    def _still_at(self, seq: int) -> int:
-        """How many readers without a label have not gone on from segment `seq`."""
-        return self._asked[seq] - self._gone_on[seq + 1]
+    def _part(self, hold: Hold) -> None:
+        crowd, hold.crowd = hold.crowd, None
+        if crowd is not None:
+            crowd.leave(hold.position)
+            if not crowd.size:
+                del self._crowds[crowd.peer]
 
     def _detached(self, label: bytes, seq: int) -> Hold | None:
         """The hold that a connection takes over which asks for `seq`."""
@@ -266,8 +261,9 @@ class Flow:
     def begin(self, hold: Hold, seq: int) -> None:
         """`hold` reads `seq`, which may be another than was asked for."""
         self.move(hold, seq)
-        if hold.is_plain and not hold.is_counted:
-            self._count(hold, is_new=True)
+        if hold.crowd is not None and not hold.is_counted:
+            hold.is_counted = True
+            hold.crowd.count(hold, is_new=True)
 
     def move(self, hold: Hold, seq: int) -> None:
         """`hold` is at `seq` from now on."""
@@ -278,9 +274,9 @@ class Flow:
                 self._room.unpark_all()
             elif self._floor is not None:
                 self._floor = min(self._floor, seq)
-            if hold.is_plain:
-                self._count_place(hold.position, -1)
-                self._count_place(seq, +1)
+            if hold.crowd is not None:
+                hold.crowd.leave(hold.position)
+                hold.crowd.enter(seq)
             hold.position = seq
             hold.is_counted = False
 
@@ -295,11 +291,13 @@ class Flow:
             self.move(hold, seq + is_taken)
             if self._goes_on(hold, seq + is_taken):
                 self._remove(hold)
-        elif is_taken and self._at[seq] > self._still_at(seq):
+            return
+        crowd = hold.crowd
+        assert crowd is not None
+        if is_taken and crowd.is_left_behind(seq):
             self._remove(hold)
-        elif not is_taken and self._asks_again(hold):
-            self._asked[seq] -= 1
-            self._gone_on[seq] = max(0, self._gone_on[seq] - 1)
+        elif not is_taken and crowd.asks_again(hold, is_counted=hold.is_counted):
+            crowd.discount(seq)
             self._remove(hold)
         else:
             self.move(hold, seq + is_taken)
@@ -314,27 +312,9 @@ class Flow:
             if other is not hold
         )
 
-    def _count_place(self, seq: int, change: int) -> None:
-        """So many holds more are at segment `seq`."""
-        self._at[seq] += change
-        if not self._at[seq]:
-            del self._at[seq]
-
-    def _asks_again(self, hold: Hold) -> bool:
-        """Whether the reader of `hold`, which did not get its segment, seems to have
-        asked for that on another connection since."""
-        seq = hold.position
-        if seq - 1 not in self._asked or self._gone_on[seq] <= self._asked[seq - 1]:
-            return False  # no more have come than there were, as far as is known
-        last = self._last.get(seq, hold) if hold.is_counted else hold
-        return last is not hold and not last.is_over and last.position == seq
-
-    def _add(self, label: bytes, position: int, *, is_plain: bool = False) -> Hold:
+    def _add(self, label: bytes, position: int) -> Hold:
         hold = Hold(self, label, position, self._clock())
         self._holds[hold] = None
-        if is_plain:
-            hold.is_plain = True
-            self._count_place(position, +1)
         if label:
             _add_to(self._labelled, label, hold)
         self._floor = None
@@ -346,8 +326,7 @@ class Flow:
         hold.is_over = True
         hold.reader = None
         del self._holds[hold]
-        if hold.is_plain:
-            self._count_place(hold.position, -1)
+        self._part(hold)
         if hold.label:
             _remove_from(self._labelled, hold.label, hold)
         elif hold.taker is None:
@@ -367,14 +346,14 @@ class Flow:
         """The numbering begins anew at `seq`."""
         left = [hold for holds in self._left.values() for hold in holds]
         self._left.clear()
-        self._asked.clear()
-        self._gone_on.clear()
-        self._last.clear()
+        for crowd in self._crowds.values():
+            crowd.restart()
         for hold in self._holds:
             hold.is_done = hold.is_counted = False
             self.move(hold, seq)
-            if hold.is_plain:
-                self._count(hold, is_new=True)
+            if hold.crowd is not None:
+                hold.is_counted = True
+                hold.crowd.count(hold, is_new=True)
         for hold in left:
             _add_to(self._left, seq, hold)
 
@@ -398,7 +377,11 @@ class Flow:
             if hold.label:
                 if self._goes_on(hold, seq + 1):
                     self._remove(hold)
-            elif now - hold.since >= _IDLE and self._at[seq] > self._still_at(seq):
+            elif (
+                now - hold.since >= _IDLE
+                and hold.crowd is not None
+                and hold.crowd.is_left_behind(seq)
+            ):
                 self._remove(hold)
 
     def has_all_of(self, seq: int) -> bool:
@@ -479,12 +462,6 @@ class Flow:
         finally:
             self._waiting.remove(seq)
             self._room.unpark_all()
-
-
-def _prune(table: dict[int, Any], below: int) -> None:
-    """Remove the first entries of `table`, as far as they are for segments below."""
-    while table and (first := next(iter(table))) < below:
-        del table[first]
 
 
 _Key = TypeVar("_Key", int, bytes)

@@ -216,6 +216,8 @@ class LocalSubscriber:
     tells that we do not want to.
     """
 
+    peer = ""  # it is known by its label
+
     def __init__(self, hub: Hub, channel: str, seq: int = NEXT) -> None:
         self._hub = hub
         self._name = channel
