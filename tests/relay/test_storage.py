@@ -289,6 +289,27 @@ def test_what_a_full_disk_does_not_take_is_refused_and_harms_nothing(
     assert not (disk.path / "quarantine").exists()
 
 
+def test_who_starts_over_where_there_is_no_room_harms_nothing(
+    disk: Disk, small_files: None
+) -> None:
+    channel = disk.start().create("cam")
+    for seq in range(3):
+        write(channel, seq, b"old")
+    epoch = channel.epoch
+    again = publish(channel, 1)
+    with pytest.raises(StorageFailed):
+        again.write([b"x" * 10_000])
+    expected = {0: b"old", 1: b"old", 2: b"old"}
+    assert (channel.epoch, contents(channel)) == (epoch, expected)
+    again.write([b"new"])  # there is room again
+    again.write([b"er"], end=True)
+    assert channel.epoch != epoch
+    assert len(disk.files()) == 1
+    for found in channel, disk.start().find("cam"):
+        assert contents(found) == {1: b"newer"}
+        assert (found.epoch, found.head) == (channel.epoch, 2)
+
+
 def test_a_channel_that_cannot_be_stored_is_not_made(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

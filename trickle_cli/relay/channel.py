@@ -422,7 +422,8 @@ class Channel:
             if not size:  # what publishers leave behind ends so, and means nothing
                 self._done(publication)
                 return ()
-            segment = self._restart(publication, segment.seq)
+            if any(other.writers for other in self._open):
+                raise SegmentConflict(segment.seq, self.head, size=0)
         elif segment.owner and segment.owner != publication.owner:
             raise SegmentConflict(
                 segment.seq,
@@ -430,18 +431,21 @@ class Channel:
                 size=segment.size,
                 reason="is another publisher's",
             )
-        room = self._limits.segment_size - segment.size
+        is_restart = segment.stage is Stage.ENDED
+        room = self._limits.segment_size - (0 if is_restart else segment.size)
         is_too_large = size > room
         if is_too_large:
             chunks = [b"".join(chunks)[:room]] if room else []
             size = room
-        if self.log is not None:
+        last = end or is_too_large
+        if is_restart:
+            epoch = self._record_restart(
+                segment, chunks, publication.owner, last=last, incomplete=is_too_large
+            )
+            segment = self._restart(publication, segment.seq, epoch)
+        elif self.log is not None:
             self._record(
-                segment,
-                chunks,
-                publication.owner,
-                last=end or is_too_large,
-                incomplete=is_too_large,
+                segment, chunks, publication.owner, last=last, incomplete=is_too_large
             )
         now = self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
@@ -467,17 +471,11 @@ class Channel:
         self._over(segment, Verdict.TOO_LARGE)
         self._grow(size, segment.touched)
 
-    def _restart(self, publication: Publication, seq: int) -> Segment:
+    def _restart(self, publication: Publication, seq: int, epoch: str) -> Segment:
         """A publisher starts over at `seq`, which was over when it came: drop what
-        is held, and count from there. Whoever waits for a segment to come gets
-        this one. SegmentConflict if somebody else is publishing.
+        is held, and count from there, in `epoch`. Whoever waits for a segment to come
+        gets this one.
         """
-        if any(segment.writers for segment in self._open):
-            raise SegmentConflict(seq, self.head, size=0)
-        epoch = _new_epoch()
-        if self.log is not None:
-            state = replace(self.state, epoch=epoch, head=seq)
-            self.log.begin(state)
         self.epoch = epoch
         while self._order:
             self._evict(self._held[self._order[0]])
@@ -485,6 +483,8 @@ class Channel:
             self.flow.restart(seq)
         self.head = self._gone_below = seq
         segment = self._awaited.get(seq) or self._await(seq)
+        if self.log is not None:
+            segment.file = self.log.file
         self._redirect(publication, segment)
         for other in self._publications:
             # What is opened ahead, for a number that has been before, is for the new.
@@ -610,6 +610,25 @@ class Channel:
         )
         if is_first:
             segment.file = log.file
+
+    def _record_restart(
+        self,
+        segment: Segment,
+        chunks: Sequence[bytes],
+        owner: bytes,
+        *,
+        last: bool,
+        incomplete: bool,
+    ) -> str:
+        """Write that the numbering begins anew at `segment`, which begins with `chunks`.
+        Returns the new epoch. StorageFailed, and then all is as it was."""
+        epoch = _new_epoch()
+        if self.log is not None:
+            state = replace(
+                self.state, epoch=epoch, head=segment.seq, owner=owner.hex()
+            )
+            self.log.restart(state, chunks, last=last, incomplete=incomplete)
+        return epoch
 
     def _record_end(self, segment: Segment, *, incomplete: bool) -> None:
         """Write that `segment` has ended. If that fails, a server that begins anew

@@ -332,6 +332,24 @@ class Log:
 
     def begin(self, state: State) -> None:
         """Begin the log, or another file of it, with `state`."""
+        self._begin(state, b"")
+
+    def restart(
+        self,
+        state: State,
+        chunks: Sequence[bytes],
+        *,
+        last: bool,
+        incomplete: bool = False,
+    ) -> None:
+        """Begin another file with `state`, and with `chunks`, which are the first bytes
+        of the segment at its head: what was before goes once there is room for that."""
+        flags = Flag.FIRST | last * Flag.LAST | incomplete * Flag.INCOMPLETE
+        head, _ = encode(Kind.DATA, chunks, flags=flags, seq=state.head)
+        self._begin(state, b"".join([head, *chunks]))
+        self._live[self._number] = 1
+
+    def _begin(self, state: State, rest: bytes) -> None:
         number = self._number + 1
         path = self._directory / _file_name(number)
         try:
@@ -343,7 +361,7 @@ class Log:
         payload = state.encode()
         head, size = encode(Kind.STATE, [payload])
         try:
-            _write(descriptor, [head, payload])
+            _write(descriptor, [head, payload, rest])
             if self.sync is not Sync.NONE:
                 os.fsync(descriptor)
                 _sync_directory(self._directory)
@@ -353,7 +371,8 @@ class Log:
                 path.unlink()
             raise self._failure(error) from error
         self._rest()
-        self._descriptor, self._number, self._size = descriptor, number, size
+        self._descriptor, self._number = descriptor, number
+        self._size = size + len(rest)
         self._is_spoiled = False
         self._owner = state.owner
         self._remove_unused()
