@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import pytest
@@ -444,3 +445,40 @@ async def test_leaving_without_close_ends_neither_the_segment_nor_the_channel() 
             await trio.sleep(0.001)
         assert not channel.closed
         assert not channel.find(0).ended
+
+
+async def test_what_is_sent_again_is_kept_whatever_is_said_of_it_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two questions are under way when the connection breaks: one of them is for room,
+    the other one to know where to go on."""
+    monkeypatch.setattr(publisher, "BUFFER", 12)
+    monkeypatch.setattr(publisher, "_PRECONNECT_DELAY", math.inf)
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        sending = await _begun(server, 0, b"abcdef")
+        await sending.expect(say.chunk(b"gh"))
+        room, _ = await server.asked("HEAD /cam/0")
+        await sending.reset()
+        mending, _ = await server.asked("GET /cam/next")
+        await mending.send(say.answer(200, EPOCH, body=b"1"))
+        await mending.asked("HEAD /cam/0")
+        await room.send(say.answer(200, EPOCH, "Lp-Trickle-Size: 8"))
+        await wait_all_tasks_blocked()
+        await mending.send(say.answer(200, EPOCH, "Lp-Trickle-Size: 3"))
+        again, asked = await server.asked("POST /cam/0")
+        assert asked.fields["lp-trickle-offset"] == "3"
+        await again.expect(say.chunk(b"defgh") + say.END)
+        await again.send(say.answer(200, EPOCH))
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+    ):
+        writer = await publishing.next()
+        await writer.write(b"abcdef")
+        await writer.write(b"gh")
+        await writer.close()
+        await publishing.flush()
+        assert publishing.lost == []

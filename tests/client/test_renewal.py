@@ -66,6 +66,32 @@ async def test_what_has_not_begun_in_time_is_asked_for_again_at_once() -> None:
             await subscribing.read()
 
 
+async def test_a_server_that_does_not_wait_is_not_asked_without_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def script(server: ScriptedServer) -> None:
+        peer, _ = await server.asked("GET /cam/3")
+        for _ in range(10):
+            await peer.send(NOT_IN_TIME)
+            await peer.asked("GET /cam/3")
+        await peer.send(say.ENDED)
+
+    async def pause(_: Subscriber) -> None:
+        pauses.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Subscriber, "_pause_ahead", pause)
+    async with (
+        scripted(script) as server,
+        Subscriber(server.endpoint(), start=3) as subscribing,
+    ):
+        with pytest.raises(ChannelClosed):
+            await subscribing.read()
+    assert len(pauses) == 7
+
+
 async def test_a_server_that_knows_no_renewal_is_asked_on_a_new_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

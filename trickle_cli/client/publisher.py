@@ -432,7 +432,9 @@ class Publisher:
                 with suppress(TrickleError):  # whoever sends will notice it, too
                     control = await self._asking()
                     info = await control.inspect(outgoing.seq)
-                    if self._resumes and info.epoch == self._epoch:
+                    # What is being sent again goes on from where it stood when asked.
+                    is_safe = not self._is_mended(outgoing) and bool(self._resumes)
+                    if is_safe and info.epoch == self._epoch:
                         outgoing.drop_before(info.size or 0)
             self._changed.unpark_all()
             await trio.sleep(_ASK_PAUSE)
@@ -707,6 +709,11 @@ class Publisher:
         return self._failure is None and any(
             lane.is_mending and lane.outgoing is not None and lane.outgoing.seq < seq
             for lane in self._lanes
+        )
+
+    def _is_mended(self, outgoing: Outgoing) -> bool:
+        return any(
+            lane.is_mending and lane.outgoing is outgoing for lane in self._lanes
         )
 
     async def _mend_once(self, lane: _Lane, outgoing: Outgoing) -> None:

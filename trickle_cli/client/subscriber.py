@@ -16,7 +16,7 @@ What may happen to a request, and what is done about it (`_settle`):
     404                    no such channel; after a success, the channel has ended,
                            or, where it has an epoch, the server has forgotten it: that
                            is tried again for a while, as a connection that breaks is
-    408, Timeout: wait     ask again at once: see below
+    408, Timeout: wait     ask again at once, if it did wait: see below
     408, 429, 5xx          ask again, later and later
     the connection breaks  connect again, later and later, and ask for the same; if
                            that was within a segment, for the rest of it
@@ -74,7 +74,7 @@ _WAIT_CAP: Final = 1.0
 #: How often in a row a segment may break at the same byte before it is given up, where
 #: the server does not say of segments that they are incomplete.
 _MAX_BREAKS: Final = 5
-#: How often "it has just begun" is believed without a pause.
+#: How often a server is asked again without a pause that answers without one.
 _AT_ONCE: Final = 3
 #: Seconds after which a request that waits is renewed, by chance within these; and how
 #: much longer a server may take to say so.
@@ -328,7 +328,8 @@ class Subscriber:
                     await connection.aclose()
                 raise
             await self._release(connection)
-            await self._settle(answer, text, seq)
+            is_quick = trio.current_time() - began < AHEAD_PAUSE
+            await self._settle(answer, text, seq, is_quick=is_quick)
 
     # Requests and their connections.
 
@@ -476,8 +477,11 @@ class Subscriber:
         self._backoff.cap = min(self._cap, cap)
         await self._backoff.pause(at_least)
 
-    async def _settle(self, answer: Answer, text: str, asked: int) -> None:
-        """Do what an answer asks for that is not a segment: see the table above."""
+    async def _settle(
+        self, answer: Answer, text: str, asked: int, *, is_quick: bool
+    ) -> None:
+        """Do what an answer asks for that is not a segment: see the table above. It
+        `is_quick` if it came without a wait."""
         status = answer.status
         if status == 200:
             raise ChannelClosed(self.endpoint.channel, where=self.endpoint.server)
@@ -495,6 +499,8 @@ class Subscriber:
         elif status == 408 and answer.timeout == WAIT:
             self._met = True
             self._speaks_epochs = self._speaks_epochs or bool(answer.epoch)
+            if is_quick:
+                await self._ask_at_once()
         elif status in {408, 429} or status >= 500:
             error = TryLater(f"{self.endpoint.server}: {text}")
             await self._retry(error, answer.retry_after or 0)
@@ -508,10 +514,19 @@ class Subscriber:
             self._head = latest
             # A server that names its epochs is ours, and knows the oldest.
             self._seq = OLDEST if self._speaks_epochs else latest
-        elif latest == asked and self._at_once < _AT_ONCE:
-            self._at_once += 1
+        elif latest == asked:
+            await self._ask_at_once()
         else:
-            await trio.sleep(AHEAD_PAUSE * random.uniform(0.8, 1.2))  # noqa: S311
+            await self._pause_ahead()
+
+    async def _ask_at_once(self) -> None:
+        """Wait before the next request only if this has happened again and again."""
+        self._at_once += 1
+        if self._at_once > _AT_ONCE:
+            await self._pause_ahead()
+
+    async def _pause_ahead(self) -> None:
+        await trio.sleep(AHEAD_PAUSE * random.uniform(0.8, 1.2))  # noqa: S311
 
     async def _settle_absent(self) -> None:
         channel, where = self.endpoint.channel, self.endpoint.server
