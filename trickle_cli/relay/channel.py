@@ -620,8 +620,8 @@ class Channel:
         last: bool,
         incomplete: bool,
     ) -> str:
-        """Write that the numbering begins anew at `segment`, which begins with `chunks`.
-        Returns the new epoch. StorageFailed, and then all is as it was."""
+        """Write that the numbering begins anew at `segment`, which begins with
+        `chunks`. Returns the new epoch. StorageFailed, and then all is as it was."""
         epoch = _new_epoch()
         if self.log is not None:
             state = replace(
