@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import trickle_cli
 from tests.commands.conftest import programs as programs
 from tests.commands.programs import Http, Programs
-from trickle_cli.__main__ import app
 from trickle_cli.access import TokenFile
+from trickle_cli.commands.table import load
 from trickle_cli.statistics import ChannelStatistics
 
 DOCS = Path(__file__).parent.parent / "docs"
 LIBRARY = (DOCS / "library.md").read_text()
 SERVING = (DOCS / "serving.md").read_text()
-SERVE: Any = vars(typer.main.get_command(app))["commands"]["serve"]
+SERVE: Any = load("serve")
 
 
 def blocks(text: str, language: str) -> list[str]:

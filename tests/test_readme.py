@@ -19,11 +19,12 @@ from tests.commands.conftest import programs as programs
 from tests.commands.programs import Programs
 from trickle_cli.__main__ import app
 from trickle_cli.commands.running import ExitCode
+from trickle_cli.commands.table import COMMANDS as TABLE, load
 
 HOME = Path(__file__).parent.parent
 README = (HOME / "README.md").read_text()
 SERVING = (HOME / "docs/serving.md").read_text()
-COMMANDS: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+COMMANDS: dict[str, Any] = {name: load(name) for name in TABLE}
 #: A command line of ours, within a block or in a sentence.
 LINE = re.compile(r"(?:^|[`|]) *(trickle [^`|#\n]+)", re.MULTILINE)
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from trickle_cli.commands import pub, serve, sub, token, watch
 from trickle_cli.commands.running import ExitCode, main as run_main
+from trickle_cli.commands.table import CommandGroup
 from trickle_cli.version import __version__
 
 app = typer.Typer(
     name="trickle",
+    cls=CommandGroup,
     rich_markup_mode=None,  # formatting help takes rich as long as all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
@@ -52,19 +53,6 @@ def trickle(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(ExitCode.USAGE)
-
-
-app.command(epilog=serve.EPILOG, short_help="Run a server.")(serve.serve)
-app.command(epilog=pub.EPILOG, short_help="Publish standard input.")(pub.pub)
-app.command(epilog=sub.EPILOG, short_help="Receive a channel.")(sub.sub)
-app.command(epilog=watch.EPILOG, short_help="See what happens.")(watch.watch)
-app.add_typer(
-    token.token,
-    name="token",
-    epilog=token.EPILOG,
-    help="Make tokens, and see what they are worth.",
-    short_help="Make tokens.",
-)
 
 
 def main() -> None:

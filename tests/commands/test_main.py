@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 
 from tests.commands.programs import TRICKLE, Programs, environment
 from trickle_cli import __version__
-from trickle_cli.__main__ import app
+from trickle_cli.commands.table import COMMANDS as TABLE, load
 
-COMMANDS: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+COMMANDS: dict[str, Any] = {name: load(name) for name in TABLE}
 
 
 def options(command: Any) -> Iterator[str]:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 from contextlib import redirect_stderr
 
+from trickle_cli.display.manner import Manner
 from trickle_cli.display.talk import Talk
 
 LINE = "x" * 1000
 
 
 def test_what_nobody_takes_is_dropped_and_counted() -> None:
-    talk = Talk("serve", None)
+    talk = Talk("serve", Manner(), None)
     reading, writing = os.pipe()
 
     def said() -> list[str]:

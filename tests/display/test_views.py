@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 
 from tests.display.snapshots import channel, publisher, server, subscriber
 from trickle_cli.display import views
-from trickle_cli.display.meter import Meter
+from trickle_cli.display.transfer import TransferView
+from trickle_cli.statistics import PublisherStatistics, SubscriberStatistics
 
 WIDTHS = [20, 40, 59, 60, 80, 200]
 HOSTILE = "a\x1b[2J\nb[bold]c"
@@ -25,13 +28,18 @@ def lines(view: RenderableType, width: int = 120) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
 
 
-def meter() -> Meter:
-    """1000 bytes in the first 10 of 20 seconds, and 2500 in the last 5."""
-    meter = Meter(0)
-    meter.look(1000, 10)
-    meter.look(1000, 15)
-    meter.look(3500, 20)
-    return meter
+def transfer(
+    name: str, statistics: PublisherStatistics | SubscriberStatistics
+) -> RenderableType:
+    """What is shown after 1000 bytes in the first 10 of 20 seconds, and the rest in the
+    last 5."""
+    sizes = iter([1000, 1000, statistics.size])
+    times = iter([0.0, 10.0, 15.0, 20.0])
+    view = TransferView(
+        name, lambda: replace(statistics, size=next(sizes)), lambda: next(times)
+    )
+    view.line(), view.line()
+    return view.render()
 
 
 #: In each row of `table`.
@@ -62,35 +70,33 @@ def table(*names: str, width: int = 120, rows: int = 10) -> list[str]:
 
 def test_a_publisher_shows_the_present_segment_and_the_sum() -> None:
     statistics = publisher(seq=7, segment_size=1536, segments=8, size=3500)
-    assert lines(views.publisher("cam", statistics, meter())) == [
+    assert lines(transfer("cam", statistics)) == [
         "cam  seq 7  1.5 KiB  4.0 kbit/s  (8 segments, 3.4 KiB, mean 1.4 kbit/s)"
     ]
 
 
 def test_a_subscriber_shows_the_present_segment_and_the_sum() -> None:
     statistics = subscriber(seq=7, segment_size=10, segments=1, size=3500)
-    assert lines(views.subscriber("cam", statistics, meter())) == [
+    assert lines(transfer("cam", statistics)) == [
         "cam  seq 7  10 B  4.0 kbit/s  (1 segment, 3.4 KiB, mean 1.4 kbit/s)"
     ]
 
 
 def test_before_the_first_segment_there_is_nothing_yet() -> None:
-    assert lines(views.publisher("cam", publisher(), Meter(0))) == ["cam  nothing yet"]
-    assert lines(views.subscriber("cam", subscriber(), Meter(0))) == [
-        "cam  nothing yet"
-    ]
+    assert lines(transfer("cam", publisher())) == ["cam  nothing yet"]
+    assert lines(transfer("cam", subscriber())) == ["cam  nothing yet"]
 
 
 def test_a_subscriber_shows_what_it_lost() -> None:
-    (line,) = lines(views.subscriber("cam", subscriber(seq=7, lost=3), Meter(0)))
+    (line,) = lines(transfer("cam", subscriber(seq=7, lost=3)))
     assert line.endswith("  lost 3")
-    (line,) = lines(views.subscriber("cam", subscriber(seq=7), Meter(0)))
+    (line,) = lines(transfer("cam", subscriber(seq=7)))
     assert "lost" not in line
 
 
 def test_a_subscriber_shows_what_holds_it_up() -> None:
     statistics = subscriber(waiting="no channel 'cam' yet")
-    _, line = lines(views.subscriber("cam", statistics, Meter(0)))
+    _, line = lines(transfer("cam", statistics))
     assert line == "  no channel 'cam' yet"
 
 
@@ -129,8 +135,8 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
     numbers = {"segment_size": 10**9, "segments": 10**6, "size": 10**12}
     statistics = subscriber(seq=10**9, lost=99, waiting=f"no {name}", **numbers)
     shown = [
-        *lines(views.publisher(name, publisher(seq=10**9, **numbers), meter()), width),
-        *lines(views.subscriber(name, statistics, meter()), width),
+        *lines(transfer(name, publisher(seq=10**9, **numbers)), width),
+        *lines(transfer(name, statistics), width),
         *table(name, "other", width=width, rows=1),
     ]
     assert max(map(cell_len, shown)) <= width
@@ -138,7 +144,7 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
 
 @every_width
 def test_a_view_has_as_many_lines_as_it_has_to_show_however_narrow(width: int) -> None:
-    shown = views.publisher(LONG, publisher(seq=1), meter())
+    shown = transfer(LONG, publisher(seq=1))
     assert len(lines(shown, width)) == 1
     assert len(table(LONG, WIDE, width=width)) == 5
 
@@ -146,7 +152,7 @@ def test_a_view_has_as_many_lines_as_it_has_to_show_however_narrow(width: int) -
 @pytest.mark.parametrize("name", [LONG, WIDE])
 @pytest.mark.parametrize("width", [80, 200])
 def test_a_long_name_does_not_push_out_the_numbers(name: str, width: int) -> None:
-    (line,) = lines(views.publisher(name, publisher(seq=7), meter()), width)
+    (line,) = lines(transfer(name, publisher(seq=7)), width)
     assert "seq 7" in line
     assert "4.0 kbit/s" in line
     assert table(name, width=width)[3].split()[-len(NUMBERS) :] == NUMBERS
@@ -162,9 +168,9 @@ def test_a_name_commands_nothing() -> None:
     clean = "a\ufffd[2J\ufffdb[bold]c"
     waiting = subscriber(waiting=f"no channel {HOSTILE}")
     for shown in (
-        lines(views.publisher(HOSTILE, publisher(), Meter(0)))[0],
-        lines(views.subscriber(HOSTILE, waiting, Meter(0)))[0],
-        lines(views.subscriber("cam", waiting, Meter(0)))[1],
+        lines(transfer(HOSTILE, publisher()))[0],
+        lines(transfer(HOSTILE, waiting))[0],
+        lines(transfer("cam", waiting))[1],
         table(HOSTILE)[3],
     ):
         assert clean in shown

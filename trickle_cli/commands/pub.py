@@ -14,11 +14,11 @@ from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.options import parse_size, parse_time, parse_type
 from trickle_cli.commands.running import ExitCode, naming, run
+from trickle_cli.commands.talking import talking
+from trickle_cli.display.manner import Manner
 from trickle_cli.protocol.names import DEFAULT_SERVER, DEFAULT_TYPE
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from trickle_cli.client import Endpoint, Publisher, SegmentWriter
     from trickle_cli.commands.signals import Interruption
     from trickle_cli.display.talk import Talk
@@ -45,6 +45,7 @@ _FINISHING = "ending the segment; interrupt again to leave at once"
 class _Job:
     channel: str
     connect: Connecting
+    manner: Manner
     file: str | None
     splitter: Splitter
     type: str
@@ -55,9 +56,10 @@ class _Job:
     is_made_up: bool
 
 
-@takes(connect=connecting)
+@takes(connect=connecting, talk=talking)
 def pub(
     connect: Connecting,
+    talk: Manner,
     channel: Annotated[
         str | None,
         typer.Argument(
@@ -138,6 +140,7 @@ def pub(
     job = _Job(
         channel=_make_up_name() if channel is None else channel,
         connect=connect,
+        manner=talk,
         file=file,
         splitter=Splitter(boundary=boundary, size=size, seconds=time),
         type=type_,
@@ -168,7 +171,7 @@ async def _pub(job: _Job) -> ExitCode:
 
     endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
     async with (
-        open_talk("pub") as talk,
+        open_talk("pub", job.manner) as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         _open_input(job.file, talk) as source,
     ):
@@ -390,21 +393,12 @@ def _announce(endpoint: Endpoint, talk: Talk, *, is_made_up: bool) -> None:
 
 
 def _show(publisher: Publisher, talk: Talk) -> None:
-    if not talk.is_live:
-        return
     import trio
 
-    from trickle_cli.display import views
-    from trickle_cli.display.meter import Meter
+    from trickle_cli.display.transfer import TransferView
 
-    meter = Meter(trio.current_time())
-
-    def render() -> RenderableType:
-        statistics = publisher.statistics()
-        meter.look(statistics.size, trio.current_time())
-        return views.publisher(publisher.endpoint.channel, statistics, meter)
-
-    talk.show(render)
+    channel = publisher.endpoint.channel
+    talk.show(TransferView(channel, publisher.statistics, trio.current_time))
 
 
 def _summarize(publisher: Publisher, talk: Talk, duration: float) -> None:

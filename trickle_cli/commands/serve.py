@@ -20,6 +20,8 @@ from trickle_cli.commands.options import (
 )
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.securing import Securing, securing
+from trickle_cli.commands.talking import talking
+from trickle_cli.display.manner import Manner
 from trickle_cli.protocol.names import DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -61,12 +63,14 @@ class _Job:
     uds_mode: int
     permanent: list[tuple[str, str]]
     access_log: str | None
+    manner: Manner
 
 
-@takes(limit=limiting, secure=securing)
+@takes(limit=limiting, secure=securing, talk=talking)
 def serve(
     limit: Limiting,
     secure: Securing,
+    talk: Manner,
     host: Annotated[
         str,
         typer.Option(
@@ -200,6 +204,7 @@ def serve(
         uds_mode=uds_mode,
         permanent=permanent,
         access_log=access_log,
+        manner=talk,
     )
     run("serve", lambda: _serve(job))
 
@@ -247,7 +252,7 @@ async def _serve(job: _Job) -> ExitCode:
     listeners = await _listen(job)
     url = _url_of(server, listeners[0])
     async with (
-        open_talk("serve") as talk,
+        open_talk("serve", job.manner) as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         trio.open_nursery() as nursery,
     ):
@@ -351,8 +356,7 @@ async def _watch(server: Server, url: str, talk: Talk) -> None:
     from trickle_cli.display.channels import ChannelWatch
 
     watch = ChannelWatch(url)
-    if talk.is_live:
-        talk.show(watch.render)
+    talk.show(watch)
     while True:
         began = trio.current_time()
         for line in watch.look(server.statistics()):

@@ -12,10 +12,10 @@ from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.options import ChannelArgument, parse_start
 from trickle_cli.commands.running import ExitCode, naming, run
+from trickle_cli.commands.talking import talking
+from trickle_cli.display.manner import Manner
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from trickle_cli.client import SegmentReader, Subscriber
     from trickle_cli.display.talk import Talk
     from trickle_cli.outputs import Output
@@ -36,16 +36,18 @@ class OnGap(enum.Enum):
 class _Job:
     channel: str
     connect: Connecting
+    manner: Manner
     start: int
     output: str | None
     wait: bool
     on_gap: OnGap
 
 
-@takes(connect=connecting)
+@takes(connect=connecting, talk=talking)
 def sub(
     channel: ChannelArgument,
     connect: Connecting,
+    talk: Manner,
     start: Annotated[
         int,
         typer.Option(
@@ -84,6 +86,7 @@ def sub(
     job = _Job(
         channel=channel,
         connect=connect,
+        manner=talk,
         start=start,
         output=output,
         wait=not no_wait,
@@ -102,7 +105,7 @@ async def _sub(job: _Job) -> ExitCode:
 
     endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
     async with (
-        open_talk("sub", stdout=job.output in {None, "-"}) as talk,
+        open_talk("sub", job.manner, stdout=job.output in {None, "-"}) as talk,
         interruptible() as interruption,
         open_output(job.output) as output,
         Subscriber(
@@ -201,18 +204,9 @@ async def notice_reader(output: Output) -> None:
 
 
 def _show(subscriber: Subscriber, talk: Talk) -> None:
-    if not talk.is_live:
-        return
     import trio
 
-    from trickle_cli.display import views
-    from trickle_cli.display.meter import Meter
+    from trickle_cli.display.transfer import TransferView
 
-    meter = Meter(trio.current_time())
-
-    def render() -> RenderableType:
-        statistics = subscriber.statistics()
-        meter.look(statistics.size, trio.current_time())
-        return views.subscriber(subscriber.endpoint.channel, statistics, meter)
-
-    talk.show(render)
+    channel = subscriber.endpoint.channel
+    talk.show(TransferView(channel, subscriber.statistics, trio.current_time))

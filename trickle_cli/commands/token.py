@@ -17,6 +17,8 @@ EPILOG = """\b
 Example, a token for a camera, and its entry in a file for serve --tokens:
   trickle token new camera --may publish,create --on 'cam-*' 2>> tokens.toml"""
 
+HELP = "Make tokens, and see what they are worth."
+
 NEW_EPILOG = EPILOG
 SIGN_EPILOG = """\b
 Example, with a secret that serve --token-key has, too:

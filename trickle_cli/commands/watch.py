@@ -11,7 +11,9 @@ from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.sub import notice_reader, notice_waiting, tell_gap
+from trickle_cli.commands.talking import talking
 from trickle_cli.display import formats
+from trickle_cli.display.manner import Manner
 from trickle_cli.errors import ChannelNotFound
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
@@ -28,9 +30,10 @@ Example, what comes and goes on a server:
 _NO_FEED = "the server runs with --no-changefeed, or has another base path"
 
 
-@takes(connect=connecting)
+@takes(connect=connecting, talk=talking)
 def watch(
     connect: Connecting,
+    talk: Manner,
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="The channel: a name, or a URL.")
     ] = CHANGEFEED,
@@ -40,10 +43,10 @@ def watch(
     On _changes, a line for each channel that exists, then one for each that is added
     or removed.
     """
-    run("watch", lambda: _watch(channel, connect))
+    run("watch", lambda: _watch(channel, connect, talk))
 
 
-async def _watch(channel: str, connect: Connecting) -> ExitCode:
+async def _watch(channel: str, connect: Connecting, manner: Manner) -> ExitCode:
     import trio
 
     from trickle_cli.client import Subscriber
@@ -54,7 +57,7 @@ async def _watch(channel: str, connect: Connecting) -> ExitCode:
     endpoint, config = connect.endpoint(channel), connect.config()
     is_feed = endpoint.channel == CHANGEFEED
     async with (
-        open_talk("watch", stdout=True) as talk,
+        open_talk("watch", manner, stdout=True) as talk,
         interruptible() as interruption,
         open_stdout() as output,
         Subscriber(

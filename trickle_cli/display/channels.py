@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from trickle_cli.display import formats
@@ -46,6 +47,21 @@ class ChannelWatch:
         size = _terminal_size()
         rows = max(3, size.lines - _OTHER_LINES)
         return views.server(self._url, self._latest, columns=size.columns, rows=rows)
+
+    def line(self) -> str:
+        """In one line of text."""
+        latest = self._latest
+        channels = [channel for channel in latest.channels if not channel.closed]
+        rate = formats.rate(sum(channel.rate for channel in channels))
+        return (
+            f"{formats.count(len(channels), 'channel')}, {rate},"
+            f" {formats.count(latest.connections, 'connection')},"
+            f" {formats.size(latest.memory)} held"
+        )
+
+    def record(self) -> Mapping[str, object]:
+        """As an object of JSON."""
+        return asdict(self._latest)
 
 
 def _terminal_size() -> os.terminal_size:

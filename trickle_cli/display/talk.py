@@ -1,8 +1,9 @@
-"""Saying things to a person, on standard error.
+"""Saying things to a person, or to a program, on standard error.
 
 On a terminal there is a live view at the bottom, and what is said scrolls above it;
-elsewhere there are only the lines. rich is imported when it is needed: most runs of
-a pipeline's commands have no terminal.
+elsewhere there are only the lines, or objects of JSON, and now and then how far it has
+got. rich is imported when it is needed: most runs of a pipeline's commands have no
+terminal.
 
 Nobody's transfer waits for a person: while standard error takes nothing (Ctrl-S on a
 terminal, a pager that was left alone), what there is to say is dropped, and counted.
@@ -10,17 +11,20 @@ terminal, a pager that was left alone), what there is to say is dropped, and cou
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import select
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
 from trickle_cli.display.formats import clean
+from trickle_cli.display.manner import Manner, Progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,15 +32,32 @@ if TYPE_CHECKING:
 
 #: Seconds between two pictures of the live view.
 REFRESH: Final = 0.25
+#: Seconds between two lines that say how far it has got; between two objects of JSON.
+_PLAIN_INTERVAL: Final = 5.0
+_JSON_INTERVAL: Final = 1.0
+
+
+class View(Protocol):
+    """How far a command has got, for whoever wants to see it."""
+
+    def render(self) -> RenderableType:
+        """For a terminal."""
+
+    def line(self) -> str:
+        """In one line of text."""
+
+    def record(self) -> Mapping[str, object]:
+        """As an object of JSON."""
 
 
 class Talk:
     """Says lines on behalf of one command. Made by `open_talk`."""
 
-    def __init__(self, command: str, live: Live | None) -> None:
+    def __init__(self, command: str, manner: Manner, live: Live | None) -> None:
         self._command = command
+        self._manner = manner
         self._live = live
-        self._render: Callable[[], RenderableType] | None = None
+        self._view: View | None = None
         self._dropped = 0
 
     @property
@@ -44,17 +65,28 @@ class Talk:
         """Whether there is a live view, which `show` fills."""
         return self._live is not None
 
-    def say(self, text: str) -> None:
-        """One line. Control characters from elsewhere do not get through."""
+    def say(self, text: str, **more: object) -> None:
+        """One line; where objects are wanted, `more` is part of it. Control characters
+        from elsewhere do not get through."""
+        if self._manner.quiet:
+            return
         if not _takes_more():
             self._dropped += 1
             return
         if self._dropped:
             self._print(f"{self._dropped} lines are missing here: nobody took them")
             self._dropped = 0
-        self._print(text)
+        self._print(text, more)
 
-    def _print(self, text: str) -> None:
+    def tell(self, text: str, **more: object) -> None:
+        """As `say`, for those who want to know everything."""
+        if self._manner.verbose:
+            self.say(text, **more)
+
+    def _print(self, text: str, more: Mapping[str, object] | None = None) -> None:
+        if self._manner.progress is Progress.JSON:
+            self._print_record({"event": "message", "text": text, **(more or {})})
+            return
         line = f"trickle {self._command}: {clean(text)}"
         if self._live is not None:
             self._live.console.print(
@@ -63,16 +95,39 @@ class Talk:
         else:
             print_line(line)
 
-    def show(self, render: Callable[[], RenderableType]) -> None:
-        """From now on, show what `render` returns, a few times a second."""
-        self._render = render
+    def _print_record(self, record: Mapping[str, object]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        time = now.replace("+00:00", "Z")
+        print_line(json.dumps({"time": time, "command": self._command, **record}))
+
+    def show(self, view: View) -> None:
+        """From now on, show that again and again, in the manner that was chosen."""
+        self._view = view
 
     async def refresh(self) -> None:
-        """Keep the view up to date, until cancelled."""
+        """Keep what is shown up to date, until cancelled."""
+        progress = self._manner.progress
+        if self._live is not None:
+            interval = REFRESH
+        elif progress is Progress.JSON:
+            interval = _JSON_INTERVAL
+        elif progress is Progress.PLAIN:
+            interval = _PLAIN_INTERVAL
+        else:
+            return
         while True:
-            if self._live is not None and self._render is not None and _takes_more():
-                self._live.update(self._render(), refresh=True)
-            await trio.sleep(REFRESH)
+            self._refresh(self._view)
+            await trio.sleep(interval)
+
+    def _refresh(self, view: View | None) -> None:
+        if view is None or not _takes_more():
+            return
+        if self._live is not None:
+            self._live.update(view.render(), refresh=True)
+        elif self._manner.progress is Progress.JSON:
+            self._print_record({"event": "progress", **view.record()})
+        else:
+            print_line(f"trickle {self._command}: {clean(view.line())}")
 
 
 def _takes_more() -> bool:
@@ -106,19 +161,28 @@ def print_line(line: str) -> None:
 
 
 @asynccontextmanager
-async def open_talk(command: str, *, stdout: bool = False) -> AsyncIterator[Talk]:
-    """Talk for `command`, live if there is a terminal for it alone: if the command
-    writes to `stdout`, and that is a terminal too, the data goes there."""
-    if not _has_terminal() or (stdout and os.isatty(1)):
-        yield Talk(command, None)
-        return
-    live = _open_live()
-    with live:
+async def open_talk(
+    command: str, manner: Manner, *, stdout: bool = False
+) -> AsyncIterator[Talk]:
+    """Talk for `command` in that `manner`. Without a choice it is live if there is a
+    terminal for it alone: if the command writes to `stdout`, and that is a terminal
+    too, the data goes there."""
+    live = _open_live() if _is_live(manner, stdout=stdout) else None
+    with live or nullcontext():
         async with trio.open_nursery() as nursery:
-            talk = Talk(command, live)
-            nursery.start_soon(talk.refresh)
+            talk = Talk(command, manner, live)
+            if not manner.quiet:
+                nursery.start_soon(talk.refresh)
             yield talk
             nursery.cancel_scope.cancel()
+
+
+def _is_live(manner: Manner, *, stdout: bool) -> bool:
+    if manner.quiet:
+        return False
+    if manner.progress is Progress.AUTO:
+        return _has_terminal() and not (stdout and os.isatty(1))
+    return manner.progress is Progress.LIVE and sys.stderr is not None
 
 
 def _has_terminal() -> bool:

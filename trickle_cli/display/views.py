@@ -1,4 +1,4 @@
-"""Snapshots as something that rich can show. Pure functions."""
+"""What `serve` shows. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,70 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from trickle_cli.display import formats
-from trickle_cli.display.meter import Meter
-from trickle_cli.statistics import (
-    ChannelStatistics,
-    PublisherStatistics,
-    ServerStatistics,
-    SubscriberStatistics,
-)
+from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 #: Columns for the name of a channel: half of what most terminals have.
 _MAX_NAME: Final = 40
 #: Columns that a table takes with short names; a narrower terminal gets less of it.
 _TABLE_WIDTH: Final = 60
-
-
-def publisher(
-    channel: str, statistics: PublisherStatistics, meter: Meter
-) -> RenderableType:
-    """What `pub` shows: the segment that is going out, and the sum of all."""
-    return _line(
-        channel,
-        statistics.seq,
-        statistics.segment_size,
-        statistics.segments,
-        statistics.size,
-        meter,
-    )
-
-
-def subscriber(
-    channel: str, statistics: SubscriberStatistics, meter: Meter
-) -> RenderableType:
-    """What `sub` shows: the segment that is coming in, and the sum of all."""
-    line = _line(
-        channel,
-        statistics.seq,
-        statistics.segment_size,
-        statistics.segments,
-        statistics.size,
-        meter,
-    )
-    if statistics.lost:
-        line.append(f"  lost {statistics.lost}", "bold red")
-    if not statistics.waiting:
-        return line
-    return Group(line, Text(f"  {formats.clean(statistics.waiting)}", "yellow"))
-
-
-def _line(
-    channel: str,
-    seq: int | None,
-    segment_size: int,
-    segments: int,
-    size: int,
-    meter: Meter,
-) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append_text(_name(channel, "bold cyan"))
-    if seq is None:
-        return line.append("  nothing yet", "dim")
-    line.append(f"  seq {seq}", "bold")
-    line.append(f"  {formats.size(segment_size)}")
-    line.append(f"  {formats.rate(meter.rate)}", "green")
-    total = f"{formats.count(segments, 'segment')}, {formats.size(size)}"
-    return line.append(f"  ({total}, mean {formats.rate(meter.mean)})", "dim")
 
 
 def server(
@@ -108,7 +50,7 @@ def server(
 
 def _row(channel: ChannelStatistics) -> list[RenderableType]:
     return [
-        _name(channel.name),
+        channel_name(channel.name),
         str(channel.head - 1) if channel.head else "-",
         formats.rate(channel.rate),
         f"{channel.segments} / {formats.size(channel.bytes)}",
@@ -117,7 +59,7 @@ def _row(channel: ChannelStatistics) -> list[RenderableType]:
     ]
 
 
-def _name(channel: str, style: str = "") -> Text:
+def channel_name(channel: str, style: str = "") -> Text:
     """The name of a channel, cut off where it would push out the numbers."""
     name = Text(formats.clean(channel), style=style, no_wrap=True, overflow="ellipsis")
     name.truncate(_MAX_NAME)

@@ -1,0 +1,81 @@
+"""How far a publisher or a subscriber has got: what `pub` and `sub` show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from trickle_cli.display import formats
+from trickle_cli.display.meter import Meter
+from trickle_cli.statistics import PublisherStatistics, SubscriberStatistics
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class TransferView:
+    """One channel, of which `statistics` is a snapshot by `clock` (seconds)."""
+
+    def __init__(
+        self,
+        channel: str,
+        statistics: Callable[[], PublisherStatistics | SubscriberStatistics],
+        clock: Callable[[], float],
+    ) -> None:
+        self._channel = channel
+        self._statistics = statistics
+        self._clock = clock
+        self._meter = Meter(clock())
+
+    def _look(self) -> PublisherStatistics | SubscriberStatistics:
+        statistics = self._statistics()
+        self._meter.look(statistics.size, self._clock())
+        return statistics
+
+    def render(self) -> RenderableType:
+        """For a terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from trickle_cli.display.views import channel_name
+
+        statistics = self._look()
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append_text(channel_name(self._channel, "bold cyan"))
+        if statistics.seq is None:
+            line.append("  nothing yet", "dim")
+        else:
+            line.append(f"  seq {statistics.seq}", "bold")
+            line.append(f"  {formats.size(statistics.segment_size)}")
+            line.append(f"  {formats.rate(self._meter.rate)}", "green")
+            line.append(f"  ({self._sum(statistics)})", "dim")
+        if statistics.lost:
+            line.append(f"  lost {statistics.lost}", "bold red")
+        if not statistics.waiting:
+            return line
+        return Group(line, Text(f"  {formats.clean(statistics.waiting)}", "yellow"))
+
+    def line(self) -> str:
+        """In one line of text."""
+        statistics = self._look()
+        if statistics.seq is None:
+            return f"{self._channel}: nothing yet"
+        lost = f", lost {statistics.lost}" if statistics.lost else ""
+        now = f"seq {statistics.seq}, {formats.rate(self._meter.rate)}"
+        return f"{self._channel}: {now}, {self._sum(statistics)}{lost}"
+
+    def _sum(self, statistics: PublisherStatistics | SubscriberStatistics) -> str:
+        segments = formats.count(statistics.segments, "segment")
+        size, mean = formats.size(statistics.size), formats.rate(self._meter.mean)
+        return f"{segments}, {size}, mean {mean}"
+
+    def record(self) -> Mapping[str, object]:
+        """As an object of JSON: rates are in bytes a second."""
+        statistics = self._look()
+        return {
+            "channel": self._channel,
+            **asdict(statistics),
+            "rate": round(self._meter.rate),
+            "mean_rate": round(self._meter.mean),
+        }
