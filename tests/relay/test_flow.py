@@ -496,6 +496,87 @@ def test_a_place_may_be_taken_over_from_elsewhere(
     assert channel.oldest == 1
 
 
+def test_a_place_taken_over_from_elsewhere_is_as_good_there(
+    channel: Channel, clock: Clock
+) -> None:
+    """It waits for a segment, and comes again from another address, on a connection for
+    each segment."""
+    waiting = Connection(channel, peer="192.0.2.1")
+    waiting.ask(1)
+    waiting.close()
+    again = Connection(channel, peer="192.0.2.2")
+    again.ask(1)
+    fill(channel, 1)
+    again.close()
+    pass_time(channel, clock, 2)
+    fill(channel, 20)
+    assert channel.oldest == 2
+    Connection(channel, peer="192.0.2.2").ask(2)
+
+
+def test_who_comes_from_elsewhere_costs_nobody_a_place(
+    channel: Channel, clock: Clock
+) -> None:
+    slow = Connection(channel, peer="192.0.2.2")
+    slow.ask(0)
+    before = Connection(channel, peer="192.0.2.1")
+    before.ask(0)
+    before.close()
+    after = Connection(channel, peer="192.0.2.2")
+    after.ask(1)
+    pass_time(channel, clock, 1)
+    for seq in range(2, 20):
+        fill(channel, 1)
+        after.ask(seq)
+    channel.has_room(channel.head - 1)
+    slow.ask(1)
+
+
+def test_own_places_are_taken_over_first(channel: Channel, clock: Clock) -> None:
+    own = Connection(channel, peer="192.0.2.1")
+    other = Connection(channel, peer="192.0.2.2")
+    own.ask(1)
+    other.ask(1)
+    own.close()
+    other.close()
+    again = Connection(channel, peer="192.0.2.2")
+    again.ask(1)
+    assert again.hold is not None
+    assert again.hold.crowd is not None
+    assert again.hold.crowd.size == 1
+    assert again.hold.crowd.peer == "192.0.2.2"
+
+
+def test_who_was_let_go_of_holds_nothing_whatever_it_asks_for(
+    channel: Channel, clock: Clock
+) -> None:
+    fill(channel, 4)
+    gone, other = Connection(channel), Connection(channel, b"other")
+    gone.ask(0)
+    assert channel.flow is not None
+    assert gone.hold is not None
+    channel.flow.drop(gone.hold)
+    other.ask(channel.head - 1)
+    channel.flow.floor()
+    gone.hold.took()
+    for _ in range(20):
+        fill(channel, 1)
+        other.ask(channel.head - 1)
+    assert len(channel) <= 5
+
+
+def test_a_reader_that_is_lost_is_told_of_whoever_is_ahead_elsewhere(
+    channel: Channel, clock: Clock
+) -> None:
+    fill(channel, 3)
+    lost = Connection(channel, peer="192.0.2.1")
+    lost.ask(0)
+    lost.close()
+    Connection(channel, peer="192.0.2.2").ask(2)
+    pass_time(channel, clock, LEASE + 1)
+    assert let_go(channel) == 1
+
+
 def test_who_is_not_held_for_is_broken_off_when_a_beginning_is_dropped(
     channel: Channel,
 ) -> None:

@@ -68,6 +68,14 @@ class Crowd:
         self._asked[seq] -= 1
         self._gone_on[seq] = max(0, self._gone_on[seq] - 1)
 
+    def depart(self, seq: int, *, is_counted: bool) -> None:
+        """A reader that was at `seq`, and was counted there or not yet, is from
+        elsewhere now."""
+        if is_counted:
+            self._asked[seq] -= 1
+        elif seq - 1 in self._asked:
+            self._gone_on[seq] += 1
+
     def is_left_behind(self, seq: int) -> bool:
         """Whether there are more holds at `seq` than readers."""
         return self._at[seq] > self._asked[seq] - self._gone_on[seq + 1]

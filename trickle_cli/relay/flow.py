@@ -37,6 +37,8 @@ _ROOM_INTERVAL: Final = 0.05
 _TOGETHER: Final = 2.0
 #: Seconds that a connection which has taken its segment must be idle to be joined.
 _IDLE: Final = 0.25
+#: Seconds between the times at which what nobody asks about any more is forgotten.
+_PRUNE_INTERVAL: Final = 1.0
 
 
 class Taker(Protocol):
@@ -159,7 +161,7 @@ class Flow:
         # those from each address.
         self._left: dict[int, dict[Hold, None]] = {}
         self._crowds: dict[str, Crowd] = {}
-        self._settled = -math.inf
+        self._settled = self._pruned = -math.inf
         self._floor: int | None = None  # the lowest position, once it is asked for
         self._first: Hold | None = None
         self._first_until = math.inf
@@ -178,8 +180,11 @@ class Flow:
         """What is below this seq may go; all if it is None."""
         if self._floor is None and self._holds:
             self._floor = min(hold.position for hold in self._holds)
-            for crowd in self._crowds.values():
-                crowd.forget_before(self._floor)
+            now = self._clock()
+            if now - self._pruned >= _PRUNE_INTERVAL:
+                self._pruned = now
+                for crowd in self._crowds.values():
+                    crowd.forget_before(self._floor)
         return self._floor
 
     # Readers.
@@ -201,6 +206,7 @@ class Flow:
             and hold.flow is self
             and hold.label == label
             and not hold.is_over
+            and (hold.crowd is None or hold.crowd.peer == taker.peer)
         ):
             self.move(hold, seq)
         else:
@@ -209,7 +215,7 @@ class Flow:
             if self._first is not None:
                 until = self._clock() + _TOGETHER
                 self._first_until = min(self._first_until, until)
-            hold = self._detached(label, seq)
+            hold = self._detached(label, seq, taker.peer)
             if hold is None:
                 if len(self._holds) >= self._limit:
                     return None
@@ -221,7 +227,13 @@ class Flow:
         if label:
             self._forget_before(label, seq - 1)
             return hold
+        before = hold.crowd
         crowd = self._join(hold, taker.peer)
+        if before is not None and before is not crowd:
+            # It is another's now: nobody of these has gone on to it.
+            before.depart(seq, is_counted=hold.is_counted)
+            hold.is_counted = False
+            is_new = True
         if not hold.is_counted:
             hold.is_counted = True
             crowd.count(hold, is_new=is_new)
@@ -245,10 +257,14 @@ class Flow:
             if not crowd.size:
                 del self._crowds[crowd.peer]
 
-    def _detached(self, label: bytes, seq: int) -> Hold | None:
-        """The hold that a connection takes over which asks for `seq`."""
+    def _detached(self, label: bytes, seq: int, peer: str) -> Hold | None:
+        """The hold that a connection takes over which asks for `seq`: if there is one,
+        one that was left from its own address."""
         if not label:
-            return next(iter(self._left.get(seq, ())), None)
+            places = self._left.get(seq, {})
+            own = self._crowds.get(peer)
+            mine = (hold for hold in places if hold.crowd is own) if own else ()
+            return next(iter(mine), None) or next(iter(places), None)
         left = [hold for hold in self._labelled.get(label, ()) if hold.taker is None]
         return min(left, key=lambda hold: hold.position, default=None)
 
@@ -266,7 +282,9 @@ class Flow:
             hold.crowd.count(hold, is_new=True)
 
     def move(self, hold: Hold, seq: int) -> None:
-        """`hold` is at `seq` from now on."""
+        """`hold` is at `seq` from now on. If it is over, that means nothing."""
+        if hold.is_over:
+            return
         hold.since = self._clock()
         if hold.position != seq:
             if hold.position == self._floor:
@@ -434,7 +452,7 @@ class Flow:
             is_reader = all(o is hold or o.taker is None for o in siblings)
         elif hold.taker is None or hold.is_taken():
             is_reader = is_reader and not any(
-                not other.label and other.position > hold.position
+                other.crowd is hold.crowd and other.position > hold.position
                 for other in self._holds
             )
         self._remove(hold)
