@@ -183,6 +183,10 @@ def _directory_of(name: str) -> str:
     return "_" + hashlib.sha256(name.encode()).hexdigest()
 
 
+#: What the name of a file ends with that is only just begun.
+_UNFINISHED: Final = ".new"
+
+
 def _file_name(number: int) -> str:
     return f"{number:08}.log"
 
@@ -352,10 +356,11 @@ class Log:
     def _begin(self, state: State, rest: bytes) -> None:
         number = self._number + 1
         path = self._directory / _file_name(number)
+        beside = path.with_suffix(_UNFINISHED)  # which nobody reads
         try:
             self._directory.mkdir(exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o600)
+            descriptor = os.open(beside, flags, 0o600)
         except OSError as error:
             raise self._failure(error) from error
         payload = state.encode()
@@ -364,11 +369,16 @@ class Log:
             _write(descriptor, [head, payload, rest])
             if self.sync is not Sync.NONE:
                 os.fsync(descriptor)
+            beside.rename(path)
+            if self.sync is not Sync.NONE:
                 _sync_directory(self._directory)
         except OSError as error:
-            os.close(descriptor)
             with suppress(OSError):
-                path.unlink()
+                os.ftruncate(descriptor, 0)  # whatever it is called, it tells nothing
+            os.close(descriptor)
+            for name in (beside, path):
+                with suppress(OSError):
+                    name.unlink()
             raise self._failure(error) from error
         self._rest()
         self._descriptor, self._number = descriptor, number
