@@ -48,7 +48,8 @@ def trickle(
     """Pipe live data through Trickle channels.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such channel, 4 data was lost, 5
-    not allowed, 130 interrupted, 143 terminated, 141 nobody reads the output.
+    not allowed, 124 timed out, 130 interrupted, 143 terminated, 141 nobody reads the
+    output.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)

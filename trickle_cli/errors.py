@@ -13,6 +13,8 @@
     ├── NotLossless            the channel lets go of what readers have not taken
     ├── NotAllowed             the server does not let us (401, 403)
     ├── SegmentTooLarge        more bytes than one segment may hold (413)
+    ├── PayloadTooLarge        more bytes than can be told of in one line
+    ├── CommandFailed          a command that was to take a segment did not
     ├── FirstByteTimeout       the first byte of a segment came too late (408)
     ├── LimitReached           a table of the server is full (429, 503)
     ├── StorageFailed          what is to be kept cannot be written to disk (507)
@@ -130,6 +132,28 @@ class SegmentTooLarge(TrickleError):
         super().__init__(f"segment {seq} is larger than the server allows{size}")
         self.seq = seq
         self.limit = limit
+
+
+class PayloadTooLarge(TrickleError):
+    """Segment `seq` has more than the `limit` bytes that a line about it may have."""
+
+    def __init__(self, seq: int, limit: int) -> None:
+        super().__init__(
+            f"segment {seq} has more than {limit // 1024**2} MiB, too much for one"
+            " line: use --output or --exec"
+        )
+        self.seq = seq
+        self.limit = limit
+
+
+class CommandFailed(TrickleError):
+    """A command for segment `seq` ended with `code`: minus the signal, if by one."""
+
+    def __init__(self, channel: str, seq: int, code: int) -> None:
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        super().__init__(f"the command for segment {seq} of '{channel}' failed: {how}")
+        self.seq = seq
+        self.code = code
 
 
 class FirstByteTimeout(TrickleError):

@@ -36,6 +36,7 @@ class ExitCode(enum.IntEnum):
     NO_CHANNEL = 3
     DATA_LOST = 4
     NOT_ALLOWED = 5
+    TIMED_OUT = 124
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
@@ -64,8 +65,8 @@ def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
     try:
         code = trio.run(program)
     except Exception as raised:  # noqa: BLE001 - the command boundary
-        error = _first(raised)
-        code = _code_of(error)
+        error = first_of(raised)
+        code = code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print_line(f"trickle {command}: {clean(_explain(error))}")
     raise typer.Exit(int(code))
@@ -82,14 +83,15 @@ def naming(place: str) -> Iterator[None]:
         raise
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
     """What went wrong first, out of the groups that nurseries make."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def _code_of(error: BaseException) -> ExitCode:
+def code_of(error: BaseException) -> ExitCode:
+    """How a command ends that `error` has ended."""
     match error:
         case BrokenPipeError():
             return ExitCode.BROKEN_PIPE
@@ -130,7 +132,7 @@ def main(app: typer.Typer) -> None:
         code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
         _print_usage_error(error)
     except OSError as error:
-        code = _code_of(error)
+        code = code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201
     _leave(int(code or 0))

@@ -1,24 +1,21 @@
-"""`trickle sub`: a channel's segments to standard output, or a file."""
+"""`trickle sub`: the segments of channels to standard output, files, or a command."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
-from trickle_cli.commands.options import ChannelArgument, parse_start
-from trickle_cli.commands.running import ExitCode, naming, run
+from trickle_cli.commands.options import parse_start, parse_time
+from trickle_cli.commands.running import run
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
 
 if TYPE_CHECKING:
-    from trickle_cli.client import SegmentReader, Subscriber
-    from trickle_cli.display.talk import Talk
-    from trickle_cli.outputs import Output
+    from trickle_cli.outputs.taken import Line
 
 EPILOG = """\b
 Example, the picture of a camera from now on:
@@ -32,20 +29,33 @@ class OnGap(enum.Enum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    channel: str
-    connect: Connecting
-    manner: Manner
-    start: int
-    output: str | None
-    wait: bool
-    on_gap: OnGap
+class OnFailure(enum.Enum):
+    """What to do when a command has failed."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class Payload(enum.Enum):
+    """How to write the bytes of a segment in an object of JSON."""
+
+    NONE = "none"
+    TEXT = "text"
+    BASE64 = "base64"
 
 
 @takes(connect=connecting, talk=talking)
 def sub(
-    channel: ChannelArgument,
+    channels: Annotated[
+        list[str],
+        typer.Argument(
+            envvar="TRICKLE_CHANNEL",
+            metavar="CHANNEL...",
+            help="Channels: names, or URLs; or patterns of names, in which * stands"
+            " for anything.",
+            show_default=False,
+        ),
+    ],
     connect: Connecting,
     talk: Manner,
     start: Annotated[
@@ -58,10 +68,82 @@ def sub(
             " the oldest there is, number N, or the Nth from last.",
         ),
     ] = "latest",  # type: ignore[assignment] # typer parses defaults, too
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="End after so many segments."),
+    ] = None,
+    for_: Annotated[
+        float | None,
+        typer.Option(
+            "--for", metavar="TIME", parser=parse_time, help="End after so long."
+        ),
+    ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIME",
+            parser=parse_time,
+            help="Give up, with exit code 124, when nothing has come for so long.",
+        ),
+    ] = None,
+    until_end: Annotated[
+        bool,
+        typer.Option(
+            "--until-end",
+            help="End with what there is by now, instead of waiting for more.",
+        ),
+    ] = False,
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write to FILE, not to stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to FILE, not to stdout. With {seq} or {time} in its name there"
+            " is a file for each segment, with {channel} one for each channel.",
+        ),
+    ] = None,
+    print0: Annotated[
+        bool,
+        typer.Option(
+            "--print0",
+            help="Print the name of each file that is complete, and a NUL, for"
+            " xargs -0.",
+        ),
+    ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="CMD",
+            help="Run CMD by /bin/sh for each segment, which it gets on its standard"
+            " input, with TRICKLE_CHANNEL, _SEQ, _TYPE and _SIZE in its environment.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=1000, help="So many of them at a time."),
+    ] = 1,
+    on_failure: Annotated[
+        OnFailure,
+        typer.Option(
+            help="When one fails: go on, and exit with 1 at the end; or stop at once."
+        ),
+    ] = OnFailure.CONTINUE,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print an object of JSON for each segment."),
+    ] = False,
+    payload: Annotated[
+        Payload, typer.Option(help="How to put the bytes into it.")
+    ] = Payload.NONE,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="TEXT",
+            help="Print that for each segment: {channel} {seq} {size} {type} {started}"
+            " {ended} {duration} {complete} {lost} {file} {text} {base64}.",
         ),
     ] = None,
     no_wait: Annotated[
@@ -77,136 +159,65 @@ def sub(
             " at once."
         ),
     ] = OnGap.SKIP,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write binary content to a terminal, too."),
+    ] = False,
 ) -> None:
-    """Write what is published to a channel to standard output, as it comes.
+    """Write what is published to channels to standard output, as it comes.
 
     If there is no such channel, wait for it, and start at its first segment. Ends
     with the channel; exits with 4 if anything of it could not be had.
     """
-    job = _Job(
-        channel=channel,
+    from trickle_cli.commands.subscribing import Job, subscribe
+    from trickle_cli.outputs.pattern import Pattern
+    from trickle_cli.outputs.taken import FileName
+
+    pattern = None if output is None or output == "-" else Pattern(output)
+    line = _line(json=json, payload=payload, form=form)
+    if print0:
+        if line is not None or pattern is None or not pattern.is_per_segment:
+            raise typer.BadParameter(
+                "--print0 wants --output with a file for each segment, and neither"
+                " --json nor --format"
+            )
+        line = FileName()
+    if line is not None and output == "-":
+        raise typer.BadParameter(
+            "with --output - the segments themselves go to standard output:"
+            " leave out --json, --format and --print0"
+        )
+    job = Job(
+        channels=channels,
         connect=connect,
         manner=talk,
         start=start,
-        output=output,
+        count=count,
+        seconds=for_,
+        idle=idle,
+        until_end=until_end,
+        pattern=pattern,
+        command=command,
+        jobs=jobs,
+        stops_on_failure=on_failure is OnFailure.STOP,
+        line=line,
         wait=not no_wait,
-        on_gap=on_gap,
+        stops_at_gap=on_gap is OnGap.FAIL,
+        force=force,
     )
-    run("sub", lambda: _sub(job))
+    run("sub", lambda: subscribe(job))
 
 
-async def _sub(job: _Job) -> ExitCode:
-    import trio
+def _line(*, json: bool, payload: Payload, form: str | None) -> Line | None:
+    """How to tell of segments, if at all."""
+    from trickle_cli.outputs.taken import FormattedLine, JsonLine
 
-    from trickle_cli.client import Subscriber
-    from trickle_cli.commands.signals import interruptible
-    from trickle_cli.display.talk import open_talk
-    from trickle_cli.outputs import open_output
-
-    endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
-    async with (
-        open_talk("sub", job.manner, stdout=job.output in {None, "-"}) as talk,
-        interruptible() as interruption,
-        open_output(job.output) as output,
-        Subscriber(
-            endpoint,
-            start=job.start,
-            wait=job.wait,
-            config=config,
-            retry_for=job.connect.retry_for,
-        ) as subscriber,
-        trio.open_nursery() as nursery,
-    ):
-        interruption.cancel = nursery.cancel_scope.cancel
-        nursery.start_soon(notice_reader, output)
-        nursery.start_soon(notice_waiting, subscriber, talk)
-        _show(subscriber, talk)
-        started = trio.current_time()
-        try:
-            with naming("standard output" if job.output is None else job.output):
-                is_whole = await _transfer(subscriber, output, talk, job.on_gap)
-        finally:
-            _summarize(subscriber, talk, trio.current_time() - started)
-        nursery.cancel_scope.cancel()
-    if interruption.code is not None:
-        return interruption.code
-    return ExitCode.DONE if is_whole else ExitCode.DATA_LOST
-
-
-async def _transfer(
-    subscriber: Subscriber, output: Output, talk: Talk, on_gap: OnGap
-) -> bool:
-    """Write all segments out; whether nothing was missing. With `on_gap` FAIL, as far
-    as nothing is."""
-    is_whole = True
-    async for segment in subscriber:
-        is_whole = tell_gap(segment, talk) and is_whole
-        if on_gap is OnGap.FAIL and not is_whole:
-            break
-        async for data in segment:
-            await output.write(data)
-        if segment.incomplete:
-            talk.say(f"segment {segment.seq} is incomplete")
-            is_whole = False
-            if on_gap is OnGap.FAIL:
-                break
-    return is_whole
-
-
-def _summarize(subscriber: Subscriber, talk: Talk, duration: float) -> None:
-    """If anything is missing, say how much."""
-    from trickle_cli.display import formats
-
-    statistics = subscriber.statistics()
-    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
-    missing = ""
-    if statistics.lost:
-        missing += f"; lost {formats.count(statistics.lost, 'segment')}"
-    if statistics.incomplete:
-        missing += f"; {formats.count(statistics.incomplete, 'incomplete segment')}"
-    if not missing:
-        return
-    talk.say(
-        f"received {formats.count(statistics.segments, 'segment')},"
-        f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
-        f"{missing}"
+    if json and form is not None:
+        raise typer.BadParameter("either --json or --format")
+    if payload is not Payload.NONE and not json:
+        raise typer.BadParameter("--payload is of no use without --json")
+    if form is not None:
+        return FormattedLine(form)
+    return (
+        JsonLine(None if payload is Payload.NONE else payload.value) if json else None
     )
-
-
-def tell_gap(segment: SegmentReader, talk: Talk) -> bool:
-    """Say what is missing before `segment`. True if nothing is."""
-    from trickle_cli.display import formats
-
-    if segment.restarted:
-        talk.say(f"the channel has begun anew, at segment {segment.seq}")
-    if segment.lost:
-        talk.say(f"lost {formats.seqs(segment.lost)}")
-    return not segment.lost
-
-
-async def notice_waiting(subscriber: Subscriber, talk: Talk) -> None:
-    """Say what holds the subscriber up, when that changes."""
-    import trio
-
-    said = ""
-    while True:
-        waiting = subscriber.statistics().waiting
-        if waiting != said:
-            talk.say(f"{waiting}; waiting" if waiting else "here it is")
-            said = waiting
-        await trio.sleep(0.1)
-
-
-async def notice_reader(output: Output) -> None:
-    """End when whoever reads our output has gone, also while nothing comes in."""
-    await output.reader_gone()
-    raise BrokenPipeError
-
-
-def _show(subscriber: Subscriber, talk: Talk) -> None:
-    import trio
-
-    from trickle_cli.display.transfer import TransferView
-
-    channel = subscriber.endpoint.channel
-    talk.show(TransferView(channel, subscriber.statistics, trio.current_time))

@@ -10,7 +10,6 @@ import typer
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.running import ExitCode, run
-from trickle_cli.commands.sub import notice_reader, notice_waiting, tell_gap
 from trickle_cli.commands.talking import talking
 from trickle_cli.display import formats
 from trickle_cli.display.manner import Manner
@@ -51,6 +50,8 @@ async def _watch(channel: str, connect: Connecting, manner: Manner) -> ExitCode:
 
     from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
+    from trickle_cli.commands.subscribing import notice_reader
+    from trickle_cli.commands.taking import notice_waiting
     from trickle_cli.display.talk import open_talk
     from trickle_cli.outputs import open_stdout
 
@@ -86,6 +87,8 @@ async def _changes(subscriber: Subscriber, output: Output, talk: Talk) -> None:
     """What exists by now, which the changes so far add up to; then each change."""
     existing: dict[str, None] | None = {}
     now = None
+    from trickle_cli.commands.taking import tell_gap
+
     async for segment in subscriber:
         tell_gap(segment, talk)
         now = segment.latest if now is None else now
@@ -121,6 +124,8 @@ def _parse_change(data: bytes) -> dict[str, list[str]]:
 async def _segments(subscriber: Subscriber, output: Output, talk: Talk) -> None:
     """Number, size, duration and rate of each segment, when it has ended."""
     import trio
+
+    from trickle_cli.commands.taking import tell_gap
 
     async for segment in subscriber:
         tell_gap(segment, talk)

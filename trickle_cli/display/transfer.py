@@ -79,3 +79,41 @@ class TransferView:
             "rate": round(self._meter.rate),
             "mean_rate": round(self._meter.mean),
         }
+
+
+#: Channels that are shown at most.
+_ROWS = 10
+
+
+class TransfersView:
+    """Any number of channels."""
+
+    def __init__(self) -> None:
+        self._views: dict[TransferView, None] = {}
+
+    def add(self, view: TransferView) -> None:
+        """One more."""
+        self._views[view] = None
+
+    def remove(self, view: TransferView) -> None:
+        """One less."""
+        del self._views[view]
+
+    def render(self) -> RenderableType:
+        """For a terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        shown = [view.render() for view in list(self._views)[:_ROWS]]
+        hidden = len(self._views) - len(shown)
+        if hidden:
+            shown.append(Text(f"and {hidden} more", "dim"))
+        return Group(*shown)
+
+    def line(self) -> str:
+        """In one line of text."""
+        return "; ".join(view.line() for view in list(self._views)[:_ROWS])
+
+    def record(self) -> Mapping[str, object]:
+        """As an object of JSON."""
+        return {"channels": [view.record() for view in self._views]}

@@ -1,0 +1,198 @@
+"""Several channels at once: those that are named, and those whose names fit patterns.
+
+Which there are, the changefeed tells: first those that exist, then each that comes.
+What goes wrong with one of several is said, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Final
+
+import trio
+
+from trickle_cli.client import ClientConfig, Endpoint, Subscriber
+from trickle_cli.commands.changes import parse_change
+from trickle_cli.commands.taking import Taking, notice_waiting, present_end
+from trickle_cli.display.talk import Talk
+from trickle_cli.display.transfer import TransfersView, TransferView
+from trickle_cli.errors import ChannelNotFound, TrickleError
+from trickle_cli.protocol.names import CHANGEFEED, RESERVED_PREFIX
+from trickle_cli.protocol.sequence import NEXT, OLDEST
+from trickle_cli.statistics import SubscriberStatistics
+
+#: Channels that are read at once: each takes two connections.
+MAX_CHANNELS: Final = 1000
+
+_NO_FEED: Final = "the server runs with --no-changefeed: name the channels instead"
+
+
+def is_pattern(channel: str) -> bool:
+    """Whether `channel` may mean several."""
+    return not {*"*?["}.isdisjoint(channel)
+
+
+class Following:
+    """Reads channels from `start` on, and has `taking` take what comes. `wait` for
+    those that are not there yet; `until_end` read only what there is by now.
+
+    `error` is the first that one of several has met.
+    """
+
+    def __init__(
+        self,
+        taking: Taking,
+        talk: Talk,
+        config: ClientConfig,
+        *,
+        start: int,
+        wait: bool,
+        until_end: bool,
+        retry_for: float,
+    ) -> None:
+        self.error: TrickleError | None = None
+        self.view = TransfersView()
+        self._taking = taking
+        self._talk = talk
+        self._config = config
+        self._start = start
+        self._wait = wait and not until_end
+        self._until_end = until_end
+        self._retry_for = retry_for
+        self._following: dict[str, None] = {}
+        self._past: list[SubscriberStatistics] = []
+        self._present: dict[Subscriber, None] = {}
+
+    def statistics(self) -> list[SubscriberStatistics]:
+        """A snapshot of each channel."""
+        return [*self._past, *(present.statistics() for present in self._present)]
+
+    async def run(self, endpoints: Sequence[Endpoint]) -> None:
+        """Until all channels have ended, or a server stops for whose names there is a
+        pattern. Raises what is wrong if there is but one channel."""
+        (first, *more) = endpoints
+        if not more and not is_pattern(first.channel):
+            await self._take(first, self._start, wait=self._wait)
+            return
+        async with trio.open_nursery() as nursery:
+            for endpoint in endpoints:
+                if is_pattern(endpoint.channel):
+                    nursery.start_soon(self._follow, endpoint)
+                else:
+                    self._begin(nursery, endpoint, self._start, wait=self._wait)
+
+    def _begin(
+        self, nursery: trio.Nursery, endpoint: Endpoint, start: int, *, wait: bool
+    ) -> None:
+        url = str(endpoint)
+        if url in self._following:
+            return
+        if len(self._following) >= MAX_CHANNELS:
+            text = f"there are more than {MAX_CHANNELS} channels; it is left out"
+            self._talk.say(f"{endpoint.channel}: {text}")
+            return
+        self._following[url] = None
+        nursery.start_soon(self._one_of_several, endpoint, start, wait)
+
+    async def _one_of_several(self, endpoint: Endpoint, start: int, wait: bool) -> None:
+        try:
+            await self._take(endpoint, start, wait=wait)
+        except TrickleError as error:
+            self._talk.say(f"{endpoint.channel}: {error}")
+            self.error = self.error or error
+        finally:
+            del self._following[str(endpoint)]
+
+    async def _take(self, endpoint: Endpoint, start: int, *, wait: bool) -> None:
+        end = None
+        if self._until_end:
+            end = await present_end(endpoint, self._config)
+            if start >= end or start == NEXT or not end:
+                return
+        prefix = f"{endpoint.channel}: " if self._taking.names_channel else ""
+        async with (
+            Subscriber(
+                endpoint,
+                start=start,
+                wait=wait,
+                config=self._config,
+                retry_for=self._retry_for,
+            ) as subscriber,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(notice_waiting, subscriber, self._talk, prefix)
+            view = TransferView(
+                endpoint.channel, subscriber.statistics, trio.current_time
+            )
+            self.view.add(view)
+            self._present[subscriber] = None
+            try:
+                await self._taking.run(subscriber, end)
+            finally:
+                self.view.remove(view)
+                del self._present[subscriber]
+                self._past = [_sum([*self._past, subscriber.statistics()])]
+            nursery.cancel_scope.cancel()
+
+    async def _follow(self, pattern: Endpoint) -> None:
+        """Read the channels whose names fit, until the server stops."""
+        feed = replace(pattern, channel=CHANGEFEED)
+        existing: dict[str, None] | None = {}
+        now = None
+        async with (
+            Subscriber(
+                feed, start=OLDEST, config=self._config, retry_for=self._retry_for
+            ) as changes,
+            trio.open_nursery() as nursery,
+        ):
+            try:
+                async for segment in changes:
+                    now = segment.latest if now is None else now
+                    added, removed = parse_change(await segment.read())
+                    if existing is None:
+                        self._begin_all(nursery, pattern, added, OLDEST)
+                        continue
+                    existing.update(dict.fromkeys(added))
+                    for name in removed:
+                        existing.pop(name, None)
+                    if now is None or segment.seq >= now - 1:
+                        self._begin_all(nursery, pattern, [*existing], self._start)
+                        existing = None
+                        if self._until_end:
+                            break
+            except ChannelNotFound as error:
+                raise ChannelNotFound(
+                    error.channel, where=feed.server, hint=_NO_FEED
+                ) from error
+
+    def _begin_all(
+        self,
+        nursery: trio.Nursery,
+        pattern: Endpoint,
+        names: Sequence[str],
+        start: int,
+    ) -> None:
+        for name in names:
+            if not name.startswith(RESERVED_PREFIX) and fnmatchcase(
+                name, pattern.channel
+            ):
+                endpoint = replace(pattern, channel=name)
+                self._begin(nursery, endpoint, start, wait=False)
+
+
+def _sum(all_: Sequence[SubscriberStatistics]) -> SubscriberStatistics:
+    return replace(
+        all_[-1],
+        **{
+            name: sum(getattr(one, name) for one in all_)
+            for name in ("segments", "size", "lost", "incomplete", "reconnects")
+        },
+        waiting="",
+    )
+
+
+def summed(all_: Sequence[SubscriberStatistics]) -> SubscriberStatistics | None:
+    """All of them together; None if there are none."""
+    return _sum(all_) if all_ else None

@@ -1,0 +1,105 @@
+"""A command for each segment, which gets the bytes on its standard input.
+
+It is started when the segment is complete: it can be told the size then, and never sees
+a part of one. Until then the bytes are in a file without a name.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import IO
+
+import trio
+
+from trickle_cli.outputs.taken import Segment, Taken
+
+#: What is told of a command that failed: its segment, and how it ended.
+Failed = Callable[[Taken, int], None]
+
+
+class Commands:
+    """Made by `open_commands`."""
+
+    def __init__(
+        self, command: str, jobs: int, failed: Failed, nursery: trio.Nursery
+    ) -> None:
+        self._command = command
+        self._slots = trio.Semaphore(jobs)
+        self._failed = failed
+        self._nursery = nursery
+
+    def open(self, segment: Segment) -> CommandInput:  # noqa: ARG002 - of any segment
+        return CommandInput(self)
+
+    async def start(self, taken: Taken, content: IO[bytes]) -> None:
+        """Start a command for `taken`, once there are few enough; `content` is closed
+        when it has ended."""
+        await self._slots.acquire()
+        self._nursery.start_soon(self._run, taken, content)
+
+    async def _run(self, taken: Taken, content: IO[bytes]) -> None:
+        try:
+            with content:
+                done = await trio.run_process(
+                    ["/bin/sh", "-c", self._command],
+                    stdin=content.fileno(),
+                    env={**os.environ, **_environment(taken)},
+                    check=False,
+                )
+        finally:
+            self._slots.release()
+        if done.returncode:
+            self._failed(taken, done.returncode)
+
+
+class CommandInput:
+    """The bytes for one command."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._content: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115
+
+    async def write(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        assert self._content is not None
+        self._content.write(data)
+
+    async def finish(self, taken: Taken) -> Taken:
+        if not taken.complete or self._content is None:
+            self.drop()
+            await trio.lowlevel.checkpoint()
+            return taken
+        self._content.flush()
+        self._content.seek(0)
+        await self._commands.start(taken, self._content)
+        self._content = None  # the command's now
+        return taken
+
+    def drop(self) -> None:
+        if self._content is not None:
+            self._content.close()
+            self._content = None
+
+
+def _environment(taken: Taken) -> dict[str, str]:
+    segment = taken.segment
+    told = {
+        "TRICKLE_CHANNEL": segment.channel,
+        "TRICKLE_SEQ": str(segment.seq),
+        "TRICKLE_TYPE": segment.type,
+        "TRICKLE_SIZE": str(taken.size),
+    }
+    return {**told, "TRICKLE_FILE": taken.file} if taken.file else told
+
+
+@asynccontextmanager
+async def open_commands(
+    command: str, *, jobs: int, failed: Failed
+) -> AsyncIterator[Commands]:
+    """Run `command` by /bin/sh for each segment, `jobs` at a time, and call `failed` of
+    those that do. Leaving waits for those that still run."""
+    async with trio.open_nursery() as nursery:
+        yield Commands(command, jobs, failed, nursery)

@@ -1,0 +1,101 @@
+"""Files with names that are made: one for each segment, written beside and renamed when
+it is complete; or one for each channel."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from trickle_cli.outputs.pattern import Pattern
+from trickle_cli.outputs.taken import Segment, Taken
+
+#: What the name of a file ends with that is not complete.
+PART: Final = ".part"
+
+
+class SegmentFiles:
+    """Files with the names of `pattern`, whose folders are made as they are needed.
+
+    One that is there already is replaced, all at once. Of a segment that breaks off,
+    what there is stays under its other name."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self._pattern = pattern
+
+    def open(self, segment: Segment) -> SegmentFile:
+        return SegmentFile(self._pattern.path_of(segment))
+
+
+class SegmentFile:
+    """One of them."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._part = path.with_name(path.name + PART)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(self._part, flags, 0o666)
+
+    async def write(self, data: bytes) -> None:
+        await _write_all(self._descriptor, data, self._part)
+
+    async def finish(self, taken: Taken) -> Taken:
+        await trio.lowlevel.checkpoint()
+        self.drop()
+        if not taken.complete:
+            return replace(taken, file=str(self._part))
+        self._part.replace(self._path)
+        return replace(taken, file=str(self._path))
+
+    def drop(self) -> None:
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class ChannelFiles:
+    """A file for each channel, with its segments one behind the other."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self._pattern = pattern
+        self._descriptors: dict[Path, int] = {}
+
+    def open(self, segment: Segment) -> _Appending:
+        path = self._pattern.path_of(segment)
+        if path not in self._descriptors:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._descriptors[path] = os.open(path, flags, 0o666)
+        return _Appending(self._descriptors[path], path)
+
+
+class _Appending:
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    async def write(self, data: bytes) -> None:
+        await _write_all(self._descriptor, data, self._path)
+
+    async def finish(self, taken: Taken) -> Taken:
+        return replace(taken, file=str(self._path))
+
+    def drop(self) -> None:
+        pass
+
+
+async def _write_all(descriptor: int, data: bytes, path: Path) -> None:
+    await trio.lowlevel.checkpoint()
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        error.filename = str(path)
+        raise
