@@ -111,30 +111,38 @@ class Following:
             end = await present_end(endpoint, self._config)
             if start >= end or start == NEXT or not end:
                 return
-        prefix = f"{endpoint.channel}: " if self._taking.names_channel else ""
-        async with (
-            Subscriber(
-                endpoint,
-                start=start,
-                wait=wait,
-                config=self._config,
-                retry_for=self._retry_for,
-            ) as subscriber,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(notice_waiting, subscriber, self._talk, prefix)
+        async with Subscriber(
+            endpoint,
+            start=start,
+            wait=wait,
+            config=self._config,
+            retry_for=self._retry_for,
+        ) as subscriber:
             view = TransferView(
                 endpoint.channel, subscriber.statistics, trio.current_time
             )
             self.view.add(view)
             self._present[subscriber] = None
             try:
-                await self._taking.run(subscriber, end)
+                await self._take_from(subscriber, end)
             finally:
                 self.view.remove(view)
                 del self._present[subscriber]
                 self._past = [_sum([*self._past, subscriber.statistics()])]
+
+    async def _take_from(self, subscriber: Subscriber, end: int | None) -> None:
+        channel = subscriber.endpoint.channel
+        prefix = f"{channel}: " if self._taking.names_channel else ""
+        failure: TrickleError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(notice_waiting, subscriber, self._talk, prefix)
+            try:
+                await self._taking.run(subscriber, end)
+            except TrickleError as error:
+                failure = error  # a nursery would wrap it
             nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _follow(self, pattern: Endpoint) -> None:
         """Read the channels whose names fit, until the server stops."""

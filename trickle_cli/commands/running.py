@@ -131,7 +131,7 @@ def main(app: typer.Typer) -> None:
     except click_error as error:
         code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
         _print_usage_error(error)
-    except OSError as error:
+    except (OSError, TrickleError) as error:
         code = code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201

@@ -39,6 +39,14 @@ class Taken:
     file: str = ""
 
 
+_EXAMPLE: Final = Taken(
+    segment=Segment(channel="any", seq=0, type="", started=0, lost=0),
+    size=0,
+    ended=0,
+    complete=True,
+)
+
+
 class Writer(Protocol):
     """Takes one segment. Raises OSError."""
 
@@ -130,7 +138,11 @@ class FormattedLine:
     """As a user has written it: `{seq} {size} {text}`. BadConfiguration."""
 
     def __init__(self, form: str) -> None:
-        self._parts = [*parse_form(form, FIELDS, "--format")]
+        self._parts = parse_form(form, FIELDS, "--format")
+        try:
+            self.of(_EXAMPLE)
+        except ValueError as error:
+            raise BadConfiguration(f"--format: '{form}': {error}") from error
 
     @property
     def wants_payload(self) -> bool:
