@@ -14,12 +14,24 @@ from trickle_cli.statistics import (
 )
 
 PUBLISHER = PublisherStatistics(
-    seq=3, segment_size=10, segments=3, size=40, lost=0, reconnects=0, waiting=""
+    seq=3,
+    segment_size=10,
+    segment_age=0.5,
+    last_size=None,
+    last_age=None,
+    segments=3,
+    size=40,
+    lost=0,
+    reconnects=0,
+    waiting="",
 )
 SUBSCRIBER = SubscriberStatistics(
     seq=None,
     head=None,
     segment_size=0,
+    segment_age=0.0,
+    last_size=None,
+    last_age=None,
     segments=0,
     size=0,
     lost=0,

@@ -21,6 +21,7 @@ ALLOWED = {
         "protocol",
         "server",
         "splitters",
+        "statistics",
         "stdio",
     },
     "display": {"statistics"},

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PublisherStatistics:
-    """`seq` is the segment that is being sent, None before the first;
-    `segment_size` is what it has so far; `lost` counts segments of which something may
-    not have arrived; `waiting` tells what holds it up, "" if nothing does."""
+    """`seq` is the segment that is being sent, or was last, None before the first;
+    `segment_size` is what it has so far, `segment_age` how long it has taken so far;
+    `last_size` and `last_age` are those of the one before, None if there is none.
+    `lost` counts segments of which something may not have arrived; `waiting` tells what
+    holds it up, "" if nothing does."""
 
     seq: int | None
     segment_size: int
+    segment_age: float
+    last_size: int | None
+    last_age: float | None
     segments: int
     size: int
     lost: int
@@ -26,13 +31,17 @@ class PublisherStatistics:
 @dataclass(frozen=True, kw_only=True)
 class SubscriberStatistics:
     """`seq` is the segment that is being read, or was last, None before the first;
-    `segment_size` is what has come of it; `head` what the server said last; `lost`
-    counts segments that could not be had; `waiting` tells what holds it up, "" if
-    nothing does."""
+    `segment_size` is what has come of it, `segment_age` how long that took so far;
+    `last_size` and `last_age` are those of the one before, None if there is none.
+    `head` is what the server said last; `lost` counts segments that could not be had;
+    `waiting` tells what holds it up, "" if nothing does."""
 
     seq: int | None
     head: int | None
     segment_size: int
+    segment_age: float
+    last_size: int | None
+    last_age: float | None
     segments: int
     size: int
     lost: int

@@ -30,12 +30,24 @@ _CHANNEL = ChannelStatistics(
     lossless=False,
 )
 _PUBLISHER = PublisherStatistics(
-    seq=None, segment_size=0, segments=0, size=0, lost=0, reconnects=0, waiting=""
+    seq=None,
+    segment_size=0,
+    segment_age=0.0,
+    last_size=None,
+    last_age=None,
+    segments=0,
+    size=0,
+    lost=0,
+    reconnects=0,
+    waiting="",
 )
 _SUBSCRIBER = SubscriberStatistics(
     seq=None,
     head=None,
     segment_size=0,
+    segment_age=0.0,
+    last_size=None,
+    last_age=None,
     segments=0,
     size=0,
     lost=0,

@@ -45,9 +45,7 @@ async def test_pub_shows_the_segment_that_goes_out(
     ):
         await terminal.find("^cam  nothing yet$")
         await program.send(b"first\nsecond\nopen")
-        await terminal.find(
-            rf"^cam  seq 2  4 B  {RATE}  \(3 segments, 17 B, mean {RATE}\)"
-        )
+        await terminal.find(r"^cam  seq 2  \[.*\] 4 B in \d")
         assert max(map(len, terminal.view)) <= columns
         await program.end_input()
         assert await program.end() == 0
@@ -68,9 +66,7 @@ async def test_sub_shows_the_segment_that_comes_in(
         running(terminal, "sub", "-s", server.url, "--from", "0", "cam") as program,
     ):
         await publish(publisher, b"first", b"second")
-        await terminal.find(
-            rf"^cam  seq 1  6 B  {RATE}  \(2 segments, 11 B, mean {RATE}\)"
-        )
+        await terminal.find(r"^cam  seq 1  \[.*\] 6 B in \d")
         assert max(map(len, terminal.view)) <= columns
         await publisher.close()
         assert await program.receive() == b"firstsecond"
@@ -181,7 +177,9 @@ async def test_data_on_the_terminal_is_alone_there(
         await publish(publisher, b"first\n", b"second\n")
         await publisher.close()
         assert await program.end() == 0
-    assert terminal.raw == b"first\r\nsecond\r\n"
+    data, summary = terminal.raw.split(b"trickle sub: ")
+    assert data == b"first\r\nsecond\r\n"
+    assert summary.startswith(b"received 2 segments, 13 B in ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -37,6 +37,7 @@ from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.control import Control, Head
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.client.outgoing import Outgoing
+from trickle_cli.client.timing import SegmentTimes
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -205,6 +206,7 @@ class Publisher:
         self._wants_room = trio.Event()
         self._segments = 0
         self._size = 0
+        self._times = SegmentTimes()
         self._ending = 0  # segments that were given up, and are to be ended
         self._reconnects = 0
         self._waiting = ""
@@ -286,6 +288,9 @@ class Publisher:
         return PublisherStatistics(
             seq=None if writer is None else writer.seq,
             segment_size=0 if writer is None else writer.size,
+            segment_age=self._times.age,
+            last_size=self._times.last_size,
+            last_age=self._times.last_age,
             segments=self._segments,
             size=self._size + (0 if writer is None else writer.size),
             lost=len(self.lost),
@@ -317,6 +322,7 @@ class Publisher:
                 await self._changed.park()
         outgoing = Outgoing(self._next_seq, keeps=self._resumes is not False)
         self._writer = SegmentWriter(self, lane, outgoing)
+        self._times.begin()
         self._next_seq += 1
         self._segments += 1
         self._wants_next.set()
@@ -376,6 +382,8 @@ class Publisher:
             self._kept.append(outgoing)
         outgoing.add(data)
         outgoing.ended = end
+        if end:
+            self._times.end(outgoing.size)
         if lane.is_mending or lane.connection is None:
             await self._until_mended(lane, outgoing)
             return

@@ -50,6 +50,7 @@ from trickle_cli.client.resuming import (
     has_all,
     require_service,
 )
+from trickle_cli.client.timing import SegmentTimes
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -226,6 +227,7 @@ class Subscriber:
         self._head: int | None = None
         self._segments = self._size = self._reconnects = 0
         self._last: tuple[int | None, int] = None, 0  # the segment before: seq, size
+        self._times = SegmentTimes()
         self._lost = self._incomplete = 0
         self._waiting = ""
 
@@ -265,6 +267,9 @@ class Subscriber:
             seq=seq,
             head=self._head,
             segment_size=size,
+            segment_age=self._times.age,
+            last_size=self._times.last_size,
+            last_age=self._times.last_age,
             segments=self._segments,
             size=self._size + (0 if reader is None else size),
             lost=self._lost,
@@ -378,6 +383,7 @@ class Subscriber:
         self._incomplete += reader.incomplete
         self._size += reader.size
         self._last = reader.seq, reader.size
+        self._times.end(reader.size)
         if reader.is_open:
             reader.is_open = False
             await reader.connection.aclose()
@@ -411,6 +417,7 @@ class Subscriber:
         self._head = answer.latest if answer.latest is not None else seq + 1
         self._seq = self._expected = seq + 1
         self._segments += 1
+        self._times.begin()
         self._lost += len(lost)
         self._reader = SegmentReader(
             answer,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class TransferView:
-    """One channel, of which `statistics` is a snapshot by `clock` (seconds)."""
+    """One channel, of which `statistics` is a snapshot by `clock` (seconds). `readers`
+    is how many read it, if that is known."""
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class TransferView:
         self._statistics = statistics
         self._clock = clock
         self._meter = Meter(clock())
+        self.readers: int | None = None
 
     def _look(self) -> PublisherStatistics | SubscriberStatistics:
         statistics = self._statistics()
@@ -35,26 +37,9 @@ class TransferView:
 
     def render(self) -> RenderableType:
         """For a terminal."""
-        from rich.console import Group
-        from rich.text import Text
+        from trickle_cli.display.picture import Picture
 
-        from trickle_cli.display.views import channel_name
-
-        statistics = self._look()
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append_text(channel_name(self._channel, "bold cyan"))
-        if statistics.seq is None:
-            line.append("  nothing yet", "dim")
-        else:
-            line.append(f"  seq {statistics.seq}", "bold")
-            line.append(f"  {formats.size(statistics.segment_size)}")
-            line.append(f"  {formats.rate(self._meter.rate)}", "green")
-            line.append(f"  ({self._sum(statistics)})", "dim")
-        if statistics.lost:
-            line.append(f"  lost {statistics.lost}", "bold red")
-        if not statistics.waiting:
-            return line
-        return Group(line, Text(f"  {formats.clean(statistics.waiting)}", "yellow"))
+        return Picture(self._channel, self._look(), self._meter, self.readers)
 
     def line(self) -> str:
         """In one line of text."""
@@ -76,6 +61,8 @@ class TransferView:
         return {
             "channel": self._channel,
             **asdict(statistics),
+            "segment_age": round(statistics.segment_age, 3),
+            "readers": self.readers,
             "rate": round(self._meter.rate),
             "mean_rate": round(self._meter.mean),
         }
