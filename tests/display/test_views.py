@@ -81,7 +81,7 @@ def test_a_publisher_shows_the_present_segment_the_speed_and_the_sum() -> None:
     )
     assert lines(transfer("cam", statistics)) == [
         "cam  seq 7  [======      ] 1.5 KiB in 1.5 s",
-        "  4.0 kbit/s  mean 1.4 kbit/s  ▂▂▂▂▂▁▁▁██",
+        "  4.0 kbit/s  mean 1.4 kbit/s  ▂▂▂▂▂▂▁▁██",
         "  8 segments, 3.4 KiB; the last one 3.0 KiB in 2.0 s",
     ]
 
@@ -90,7 +90,7 @@ def test_a_subscriber_shows_how_far_behind_the_head_it_is() -> None:
     statistics = subscriber(seq=7, head=10, segment_size=10, segments=1, size=3500)
     assert lines(transfer("cam", statistics)) == [
         "cam  seq 7  10 B in 0 ms",
-        "  4.0 kbit/s  mean 1.4 kbit/s  ▂▂▂▂▂▁▁▁██",
+        "  4.0 kbit/s  mean 1.4 kbit/s  ▂▂▂▂▂▂▁▁██",
         "  1 segment, 3.4 KiB",
         "  2 segments behind",
     ]
@@ -113,7 +113,7 @@ def test_without_unicode_there_is_ascii() -> None:
     console.print(transfer("cam", publisher(seq=7, segments=8, size=3500)))
     assert isinstance(console.file, TextIOWrapper)
     console.file.seek(0)
-    assert "4.0 kbit/s  mean 1.4 kbit/s  .....___%%" in console.file.read()
+    assert "4.0 kbit/s  mean 1.4 kbit/s  ......__##" in console.file.read()
 
 
 def test_before_the_first_segment_there_is_nothing_yet() -> None:
