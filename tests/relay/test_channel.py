@@ -624,7 +624,7 @@ def test_what_is_kept_for_late_readers_is_bounded_too(clock: Clock) -> None:
     assert readers[0].segment.cut
     for reader in readers:
         channel.detach(reader)
-    assert channel._leaving_size == 0
+    assert channel._held._leaving_size == 0
     assert channel.readers == 0
 
 

@@ -120,9 +120,9 @@ class ChannelMachine(RuleBasedStateMachine):
 
     def _segments(self) -> list[Segment]:
         return [
-            *self.channel._held.values(),
+            *self.channel._held._segments.values(),
             *self.channel._awaited.values(),
-            *self.channel._leaving,
+            *self.channel._held._leaving,
         ]
 
     @invariant()
@@ -135,13 +135,17 @@ class ChannelMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_held_is_in_order_counted_and_within_the_window(self) -> None:
         channel = self.channel
-        order = list(channel._order)
-        assert order == sorted(channel._held) == sorted(set(order))
+        order = list(channel._held._order)
+        assert order == sorted(channel._held._segments) == sorted(set(order))
         assert all(seq < channel.head for seq in order)
-        assert channel.size == sum(s.size for s in channel._held.values())
+        assert channel.size == sum(s.size for s in channel._held._segments.values())
         assert len(order) <= max(4, 2)
         assert channel.size <= 60 or len(order) <= 2
-        assert channel._leaving_size == sum(s.size for s in channel._leaving) <= 60
+        assert (
+            channel._held._leaving_size
+            == sum(s.size for s in channel._held._leaving)
+            <= 60
+        )
         assert self.hub.memory.used == channel.memory <= self.hub.memory.limit
 
     @invariant()
@@ -159,12 +163,12 @@ class ChannelMachine(RuleBasedStateMachine):
         for segment in self.channel._awaited.values():
             assert segment.readers or segment.writers
             assert not segment.has_begun
-        for segment in self.channel._leaving:
+        for segment in self.channel._held._leaving:
             assert segment.readers
 
     @invariant()
     def what_is_open_is_known_to_be(self) -> None:
-        open_ = {s for s in self.channel._held.values() if not s.ended}
+        open_ = {s for s in self.channel._held._segments.values() if not s.ended}
         assert self.channel._open == open_
 
     @invariant()

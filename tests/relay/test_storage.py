@@ -58,7 +58,7 @@ def contents(channel: Channel) -> dict[int, bytes]:
     return {
         seq: content(channel, seq)
         for seq in range(channel.head)
-        if seq in channel._held
+        if channel._held.get(seq)
     }
 
 
@@ -343,20 +343,20 @@ async def test_what_must_be_on_the_disk_itself_is_asked_for(
     monkeypatch.setattr(os, "fdatasync", synced.append)
     writer = publish(channel, 0)
     writer.write([b"a"])
-    assert channel.wants_flush(ended=False) == (sync is Sync.ALWAYS)
+    assert channel.recording.wants_flush(ended=False) == (sync is Sync.ALWAYS)
     writer.write([b"b"], end=True)
-    assert channel.wants_flush(ended=True) == (sync is not Sync.NONE)
-    assert channel.log is not None
-    await channel.log.flush()
+    assert channel.recording.wants_flush(ended=True) == (sync is not Sync.NONE)
+    assert channel.recording.log is not None
+    await channel.recording.log.flush()
     assert len(synced) == 1
-    assert not channel.wants_flush(ended=True)
+    assert not channel.recording.wants_flush(ended=True)
 
 
 async def test_nothing_is_acknowledged_while_it_is_still_on_its_way_to_the_disk(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = disk.start(Sync.SEGMENT).create("cam")
-    log = channel.log
+    log = channel.recording.log
     assert log is not None
     is_syncing, may_end = threading.Event(), threading.Event()
 
@@ -369,19 +369,19 @@ async def test_nothing_is_acknowledged_while_it_is_still_on_its_way_to_the_disk(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(log.flush)
         await trio.to_thread.run_sync(is_syncing.wait)
-        assert channel.wants_flush(ended=True)
+        assert channel.recording.wants_flush(ended=True)
         write(channel, 1, b"one")
         may_end.set()
-    assert channel.wants_flush(ended=True)  # the second came after the sync began
+    assert channel.recording.wants_flush(ended=True)  # the second came after the sync began
     await log.flush()
-    assert not channel.wants_flush(ended=True)
+    assert not channel.recording.wants_flush(ended=True)
 
 
 async def test_a_file_that_did_not_reach_the_disk_is_not_gone_on_with(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = disk.start(Sync.SEGMENT).create("cam")
-    log = channel.log
+    log = channel.recording.log
     assert log is not None
 
     def fail(_: int) -> None:
@@ -392,7 +392,7 @@ async def test_a_file_that_did_not_reach_the_disk_is_not_gone_on_with(
     with pytest.raises(StorageFailed):
         await log.flush()
     monkeypatch.undo()
-    assert channel.wants_flush(ended=True)
+    assert channel.recording.wants_flush(ended=True)
     write(channel, 1, b"one")
     assert len(disk.files()) == 2
     assert contents(disk.start().find("cam")) == {0: b"zero", 1: b"one"}
@@ -423,7 +423,7 @@ def test_a_file_that_was_only_made_does_not_cost_the_channel(
     (disk.path / "channels" / "cam" / "00000002.log").touch()
     channel = disk.start().find("cam")
     write(channel, 1, b"one")
-    channel._evict(channel._held[0])
+    channel._held._evict_oldest()
     assert [path.name for path in disk.files()] == ["00000002.log"]
     assert contents(disk.start().find("cam")) == {1: b"one"}
 

@@ -34,11 +34,8 @@ import logging
 import math
 import secrets
 import time
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from trickle_cli.errors import (
@@ -47,16 +44,17 @@ from trickle_cli.errors import (
     LimitReached,
     SegmentConflict,
     SegmentNotFound,
-    StorageFailed,
 )
 from trickle_cli.protocol.sequence import NEXT, resolve
 from trickle_cli.relay.flow import Flow, Hold, Taker
+from trickle_cli.relay.held import Held
 from trickle_cli.relay.limits import Limits, Window
-from trickle_cli.relay.memory import SEGMENT_COST, Memory
+from trickle_cli.relay.memory import Memory
 from trickle_cli.relay.publication import Publication, Verdict
+from trickle_cli.relay.recording import Recording
 from trickle_cli.relay.records import State
 from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
-from trickle_cli.relay.storage import Log, StoredChannel, Sync
+from trickle_cli.relay.storage import StoredChannel
 
 _log = logging.getLogger(__name__)
 
@@ -81,8 +79,8 @@ class Channel:
     what it holds, in bytes and segments; `total` is all bytes it ever got.
     `restless` is the hub's set of channels that want a `tick`. A `lossless` one has a
     `flow`: what its readers have not taken stays in the window, and `has_room` says
-    whether its publishers may go on. With a `log` all is written to disk before
-    anything else is done with it.
+    whether its publishers may go on. If its `recording` has a log, all is written to
+    disk before anything else is done with it.
     """
 
     def __init__(
@@ -101,29 +99,24 @@ class Channel:
         self.type = type_
         self.epoch = _new_epoch()
         self.head = 0
-        self.size = 0
         self.total = 0
         self.closed = False
         self.owner = b""
         self.created = self.written = clock()
         self.visited = 0.0
         self._limits = limits
-        self._window = window
         self._clock = clock
         self._restless = restless
-        self._held: dict[int, Segment] = {}
-        self._order: deque[int] = deque()  # the seqs of _held, ascending
+        self._held = Held(window, memory, self._evicted)
         self._awaited: dict[int, Segment] = {}
         self._gone_below = 0  # seqs below this have been evicted
         self._open: set[Segment] = set()  # begun and not ended
-        self._leaving: dict[Segment, None] = {}  # evicted, but still being read
-        self._leaving_size = 0
         self._next_look = self.written + _LOOK_INTERVAL
         self._publications: set[Publication] = set()
         self._tally = Tally()
         self._memory = memory
         self._samples = deque([(self.created, 0)], maxlen=_SAMPLES)
-        self.log: Log | None = None
+        self.recording = Recording(lambda: self.state)
         self._made = time.time()
         self.flow: Flow | None = None
         if lossless:
@@ -142,7 +135,12 @@ class Channel:
         return self.flow is not None
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._held)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self._held.size
 
     @property
     def has_content(self) -> bool:
@@ -152,7 +150,8 @@ class Channel:
     @property
     def oldest(self) -> int:
         """The lowest seq held; the head where nothing is."""
-        return self._order[0] if self._order else self.head
+        oldest = self._held.oldest
+        return self.head if oldest is None else oldest
 
     @property
     def readers(self) -> int:
@@ -167,8 +166,7 @@ class Channel:
     @property
     def memory(self) -> int:
         """Bytes that it takes to hold what it holds."""
-        count = len(self._order) + len(self._leaving)
-        return self.size + self._leaving_size + SEGMENT_COST * count
+        return self._held.memory
 
     def rate(self, now: float) -> float:
         """Bytes a second that it got, of late."""
@@ -244,7 +242,7 @@ class Channel:
         raise SegmentNotFound(seq, self.head)
 
     def _find_overtaken(self, seq: int) -> Segment:
-        following = self._following(seq)
+        following = self._held.following(seq)
         if self.closed:
             if following is None:
                 raise ChannelClosed(self.name)
@@ -257,11 +255,6 @@ class Channel:
         segment.touched = self._clock()
         self._restless.add(self)
         return segment
-
-    def _following(self, seq: int) -> Segment | None:
-        """The oldest held segment after `seq`."""
-        index = bisect_left(self._order, seq)
-        return self._held[self._order[index]] if index < len(self._order) else None
 
     def _await(self, seq: int) -> Segment:
         segment = self._awaited[seq] = Segment(seq, self._tally)
@@ -308,8 +301,8 @@ class Channel:
         if segment.stage is Stage.WAITING:
             if self._awaited.get(segment.seq) is segment:
                 del self._awaited[segment.seq]
-        elif segment in self._leaving:
-            self._let_leave(segment)
+        else:
+            self._held.let_leave(segment)
 
     # Writing.
 
@@ -439,12 +432,18 @@ class Channel:
             size = room
         last = end or is_too_large
         if is_restart:
-            epoch = self._record_restart(
-                segment, chunks, publication.owner, last=last, incomplete=is_too_large
+            epoch = _new_epoch()
+            self.recording.restart(
+                segment.seq,
+                chunks,
+                publication.owner,
+                epoch,
+                last=last,
+                incomplete=is_too_large,
             )
             segment = self._restart(publication, segment.seq, epoch)
-        elif self.log is not None:
-            self._record(
+        elif self.recording.log is not None:
+            self.recording.data(
                 segment, chunks, publication.owner, last=last, incomplete=is_too_large
             )
         now = self.written = segment.touched = self._clock()
@@ -477,14 +476,13 @@ class Channel:
         gets this one.
         """
         self.epoch = epoch
-        while self._order:
-            self._evict(self._held[self._order[0]])
+        self._held.evict_all()
         if self.flow is not None:
             self.flow.restart(seq)
         self.head = self._gone_below = seq
         segment = self._awaited.get(seq) or self._await(seq)
-        if self.log is not None:
-            segment.file = self.log.file
+        if self.recording.log is not None:
+            segment.file = self.recording.log.file
         self._redirect(publication, segment)
         for other in self._publications:
             # What is opened ahead, for a number that has been before, is for the new.
@@ -511,12 +509,7 @@ class Channel:
         seq = segment.seq
         self._awaited.pop(seq, None)
         segment.stage = Stage.OPEN
-        self._held[seq] = segment
-        if not self._order or seq > self._order[-1]:
-            self._order.append(seq)
-        else:
-            insort(self._order, seq)
-        self._memory.used += SEGMENT_COST
+        self._held.add(segment)
         if seq >= self.head:
             for passed in self._awaited.values():
                 if self.head <= passed.seq < seq:
@@ -526,18 +519,12 @@ class Channel:
 
     def _grow(self, size: int, now: float) -> None:
         """It has `size` bytes more. That may push others out of the window."""
-        self.size += size
+        held, memory = self._held, self._memory
+        held.grow(size)
         self.total += size
-        memory = self._memory
-        memory.used += size
         if memory.used > memory.limit:
             memory.relieve()
-        window = self._window
-        if (
-            self.size > window.size
-            or len(self._order) > window.segments
-            or now >= self._next_look
-        ):
+        if held.is_beyond_window or now >= self._next_look:
             self._trim(now)
 
     def _done(self, publication: Publication) -> None:
@@ -583,89 +570,25 @@ class Channel:
             owner=self.owner.hex(),
         )
 
-    def _record(
-        self,
-        segment: Segment,
-        chunks: Sequence[bytes],
-        owner: bytes,
-        *,
-        last: bool,
-        incomplete: bool = False,
-    ) -> None:
-        """Write what comes to `segment` to the log. StorageFailed."""
-        log = self.log
-        assert log is not None
-        is_first = segment.stage is Stage.WAITING
-        if log.is_full():
-            log.begin(self.state)
-        if is_first and owner.hex() != log.owner:
-            log.state(replace(self.state, owner=owner.hex()))
-        log.data(
-            segment.seq,
-            chunks,
-            segment.size,
-            first=is_first,
-            last=last,
-            incomplete=incomplete,
-        )
-        if is_first:
-            segment.file = log.file
-
-    def _record_restart(
-        self,
-        segment: Segment,
-        chunks: Sequence[bytes],
-        owner: bytes,
-        *,
-        last: bool,
-        incomplete: bool,
-    ) -> str:
-        """Write that the numbering begins anew at `segment`, which begins with
-        `chunks`. Returns the new epoch. StorageFailed, and then all is as it was."""
-        epoch = _new_epoch()
-        if self.log is not None:
-            state = replace(
-                self.state, epoch=epoch, head=segment.seq, owner=owner.hex()
-            )
-            self.log.restart(state, chunks, last=last, incomplete=incomplete)
-        return epoch
-
-    def _record_end(self, segment: Segment, *, incomplete: bool) -> None:
-        """Write that `segment` has ended. If that fails, a server that begins anew
-        finds it open."""
-        if self.log is not None:
-            with suppress(StorageFailed):
-                self._record(segment, (), self.owner, last=True, incomplete=incomplete)
-
-    def wants_flush(self, *, ended: bool) -> bool:
-        """Whether what was written has to be brought to the disk itself before it may
-        be acknowledged; `ended` if that is a whole segment."""
-        log = self.log
-        if log is None or not log.is_dirty:
-            return False
-        return log.sync is Sync.ALWAYS or (ended and log.sync is Sync.SEGMENT)
-
     def restore(self, stored: StoredChannel) -> None:
         """Be what was found on disk."""
         state = stored.state
-        self.log = stored.log
+        self.recording.log = stored.log
         self.epoch, self.owner = state.epoch, bytes.fromhex(state.owner)
         self._made = state.created
         self.created = self._clock() - max(0.0, time.time() - state.created)
         for seq, found in stored.segments.items():
-            segment = self._held[seq] = Segment(seq, self._tally)
+            segment = Segment(seq, self._tally)
             segment.restore(
                 found.chunks, ended=found.ended, cut=found.ended and found.incomplete
             )
             segment.owner, segment.file = found.owner, found.file
             segment.touched = self.written
-            self._order.append(seq)
-            self.size += segment.size
+            self._held.add(segment)
             if not segment.ended:
                 self._open.add(segment)
-        self._memory.used += self.memory
         self.total = max(state.total, self.size)
-        self.head = max([state.head, *(seq + 1 for seq in self._order)])
+        self.head = max(state.head, self._held.end)
         self._gone_below = self.oldest
         self._restless.add(self)
         if self.flow is not None:
@@ -684,7 +607,7 @@ class Channel:
             raise SegmentNotFound(seq, self.head)
         if segment.stage is Stage.ENDED:
             return segment
-        self._record_end(segment, incomplete=False)
+        self.recording.end(segment, self.owner, incomplete=False)
         self.written = segment.touched = self._clock()
         if segment.stage is Stage.WAITING:
             self._begin(segment, self.written)
@@ -698,7 +621,7 @@ class Channel:
             if segment.writers:
                 self.end_segment(segment.seq)
         for segment in [s for s in self._open if s.seq < seq]:
-            self._record_end(segment, incomplete=True)
+            self.recording.end(segment, self.owner, incomplete=True)
             segment.break_off(cut=False)
             self._over(segment, Verdict.ENDED)
 
@@ -709,35 +632,25 @@ class Channel:
             return
         self.closed = True
         for segment in self._open:
-            self._record_end(segment, incomplete=False)
+            self.recording.end(segment, self.owner, incomplete=False)
             segment.touched = self._clock()
             wake_all(segment.append((), 0, end=True))
         self._open.clear()
-        if self.log is not None:
-            with suppress(StorageFailed):
-                self.log.close_channel()
+        self.recording.close()
         for publication in list(self._publications):
             self._done(publication)
             publication.judge(Verdict.CLOSED)
         awaited, self._awaited = self._awaited, {}
         for segment in awaited.values():
-            segment.release_all(self._following(segment.seq))
+            segment.release_all(self._held.following(segment.seq))
 
     def drop(self) -> None:
         """Forget everything: the channel is gone from the hub."""
         self.close()
-        self._memory.used -= self.memory
-        for segment in (*self._held.values(), *self._leaving):
-            if segment.readers:
-                segment.forget()
+        self._held.clear()
         if self.flow is not None:
             self.flow.clear()
-        if self.log is not None:
-            self.log.remove()
-        self._held.clear()
-        self._order.clear()
-        self._leaving.clear()
-        self.size = self._leaving_size = 0
+        self.recording.remove()
         self._restless.discard(self)
 
     # Time.
@@ -753,12 +666,12 @@ class Channel:
                 pending = True
                 continue
             del self._awaited[segment.seq]
-            segment.release_all(self._following(segment.seq))
+            segment.release_all(self._held.following(segment.seq))
         for segment in [s for s in self._open if not s.writers]:
             if now - segment.touched < self._limits.resume:
                 pending = True
             else:
-                self._record_end(segment, incomplete=True)
+                self.recording.end(segment, self.owner, incomplete=True)
                 segment.break_off(cut=True)
                 self._over(segment, Verdict.ENDED)
         if self.flow is not None and len(self.flow):
@@ -792,20 +705,7 @@ class Channel:
 
     def _trim(self, now: float) -> None:
         self._next_look = now + _LOOK_INTERVAL
-        window = self._window
-        order = self._order
-        floor = self._floor
-        while len(order) > window.floor:
-            if order[0] >= floor:
-                return
-            oldest = self._held[order[0]]
-            if (
-                len(order) <= window.segments
-                and self.size <= window.size
-                and not (oldest.ended and now - oldest.touched > window.seconds)
-            ):
-                return
-            self._evict(oldest)
+        self._held.trim(now, self._floor)
 
     @property
     def _floor(self) -> float:
@@ -815,12 +715,8 @@ class Channel:
 
     @property
     def _is_full(self) -> bool:
-        memory, window = self._memory, self._window
-        return (
-            self.size > window.size
-            or len(self._order) > window.segments
-            or memory.used > memory.limit
-        )
+        memory = self._memory
+        return self._held.is_beyond_window or memory.used > memory.limit
 
     def has_room(self, seq: int) -> bool:
         """Whether who publishes segment `seq` may go on. If not, it must not write
@@ -843,60 +739,29 @@ class Channel:
         """Drop the beginning of the open segment, if it is all that there is to take,
         and more than the window."""
         newest = self.newest
-        excess = self.size - self._window.size
+        excess = self.size - self._held.window.size
         if newest is None or newest.ended or excess <= 0 or self._floor < newest.seq:
             return
         taken = flow.taken_of(newest.seq)
         position = newest.dropped + excess
         if taken is not None:
             position = min(position, taken)
-        freed = newest.drop_before(position)
-        self.size -= freed
-        self._memory.used -= freed
+        self._held.grow(-newest.drop_before(position))
 
-    def _evict(self, segment: Segment) -> None:
-        """Take `segment` out of the window. Who reads it may finish, as long as
-        what is kept for such readers is no more than the window itself."""
-        self._order.popleft()
-        del self._held[segment.seq]
-        self.size -= segment.held
-        self._memory.used -= segment.held + SEGMENT_COST
+    def _evicted(self, segment: Segment) -> None:
+        """`segment` leaves the window."""
         self._gone_below = max(self._gone_below, segment.seq + 1)
-        if self.log is not None:
-            self.log.forget(segment.file)
+        self.recording.forget(segment)
         if segment.stage is Stage.OPEN:
             segment.break_off(cut=True)
             self._over(segment, Verdict.EVICTED)
-        if segment.readers:
-            self._leaving[segment] = None
-            self._leaving_size += segment.held
-            self._memory.used += segment.held + SEGMENT_COST
-        while self._leaving_size > self._window.size:
-            self._cut_off_oldest()
-
-    def _let_leave(self, segment: Segment) -> None:
-        del self._leaving[segment]
-        self._leaving_size -= segment.held
-        self._memory.used -= segment.held + SEGMENT_COST
-
-    def _cut_off_oldest(self) -> None:
-        """Let go of what has left the window, though somebody still reads it."""
-        oldest = next(iter(self._leaving))
-        self._let_leave(oldest)
-        oldest.forget()
 
     def shed(self, amount: int) -> bool:
         """Let go of `amount` bytes of memory, oldest first, whatever the window says
         and whoever reads or writes; but not of what a lossless channel holds for its
         readers. False if there is nothing to let go of."""
         before = self.memory
-        while self.memory > before - amount:
-            if self._leaving:
-                self._cut_off_oldest()
-            elif self._order and self._order[0] < self._floor:
-                self._evict(self._held[self._order[0]])
-            else:
-                break
+        self._held.shed(amount, self._floor)
         return self.memory < before
 
 

@@ -145,7 +145,7 @@ class Hub:
         )
         if self.store is not None:
             try:
-                channel.log = self.store.create(channel.state)
+                channel.recording.log = self.store.create(channel.state)
             except StorageFailed:
                 self._forget(channel)
                 raise
@@ -274,8 +274,8 @@ class Hub:
         """Close the idle channels, and evict what has become too old."""
         now = self._clock()
         for channel in list(self._channels.values()):
-            if channel.log is not None:
-                channel.log.rest()
+            if channel.recording.log is not None:
+                channel.recording.log.rest()
             if channel.closed:
                 continue
             channel.expire(now)
@@ -293,8 +293,8 @@ class Hub:
         on disk they stay as they are, to come back."""
         if self.store is not None:
             for channel in self.all():
-                if channel.log is not None:
-                    channel.log.close()
+                if channel.recording.log is not None:
+                    channel.recording.log.close()
             return
         closing = [c for c in self if c.name != CHANGEFEED]
         for channel in closing:

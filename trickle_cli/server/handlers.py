@@ -160,7 +160,7 @@ class Handlers:
 
     def _inspect(self, connection: Connection, wanted: Inspect) -> None:
         channel = self._hub.find(wanted.channel)
-        if channel.wants_flush(ended=True):
+        if channel.recording.wants_flush(ended=True):
             connection.run_errand(partial(self._flush_and_inspect, connection, wanted))
         else:
             self._inspect_now(connection, wanted, channel)
@@ -169,8 +169,8 @@ class Handlers:
         """What this tells of may be lost to its publisher after that."""
         channel = self._hub.get(wanted.channel)
         try:
-            if channel is not None and channel.log is not None:
-                await channel.log.flush()
+            if channel is not None and channel.recording.log is not None:
+                await channel.recording.log.flush()
             if not connection.is_closed:
                 self._inspect_now(connection, wanted, self._hub.find(wanted.channel))
         except (StorageFailed, ChannelNotFound) as error:

@@ -70,7 +70,7 @@ class Intake(Publication):
         if rest:
             self._connection.run_errand(lambda: push_on(rest))
         channel = self.channel
-        if isinstance(channel, Channel) and channel.wants_flush(ended=end):
+        if isinstance(channel, Channel) and channel.recording.wants_flush(ended=end):
             self._connection.run_errand(partial(self._flush, channel, end=end))
         elif end and self.verdict is None:
             self._finish()
@@ -80,9 +80,9 @@ class Intake(Publication):
 
     async def _flush(self, channel: Channel, *, end: bool) -> None:
         """Bring it to the disk itself, before anybody is told that we have it."""
-        assert channel.log is not None
+        assert channel.recording.log is not None
         try:
-            await channel.log.flush()
+            await channel.recording.log.flush()
         except StorageFailed as error:
             if self._connection.exchange is self:
                 self._answer(not_stored(error), close=True)
