@@ -15,7 +15,7 @@ import trio
 
 from tests.relay.fakes import Clock, attach, make_hub, publish, write
 from trickle_cli.errors import SegmentConflict, StorageFailed
-from trickle_cli.relay import Channel, Hub, Limits, Store, Sync, Window, storage
+from trickle_cli.relay import Channel, Hub, Limits, Store, Sync, Window, log
 
 LIMITS = Limits(window=Window(segments=1000, size=10**6, floor=1))
 
@@ -139,7 +139,7 @@ def test_a_closed_channel_comes_back_closed_and_goes_for_good(
 def test_what_has_left_the_window_leaves_the_disk(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "FILE_SIZE", 10_000)
+    monkeypatch.setattr(log, "FILE_SIZE", 10_000)
     channel = disk.start().create("cam")
     for seq in range(5000):
         write(channel, seq, b"x" * 1000)
@@ -223,7 +223,7 @@ def test_what_is_damaged_is_set_aside_as_it_was(
 def test_a_file_that_cannot_be_read_is_told_of(
     disk: Disk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "FILE_SIZE", 1000)
+    monkeypatch.setattr(log, "FILE_SIZE", 1000)
     channel = disk.start().create("cam")
     for seq in range(10):
         write(channel, seq, b"%d" % seq * 400)
@@ -372,7 +372,9 @@ async def test_nothing_is_acknowledged_while_it_is_still_on_its_way_to_the_disk(
         assert channel.recording.wants_flush(ended=True)
         write(channel, 1, b"one")
         may_end.set()
-    assert channel.recording.wants_flush(ended=True)  # the second came after the sync began
+    assert channel.recording.wants_flush(
+        ended=True
+    )  # the second came after the sync began
     await log.flush()
     assert not channel.recording.wants_flush(ended=True)
 
@@ -431,7 +433,7 @@ def test_a_file_that_was_only_made_does_not_cost_the_channel(
 def test_files_without_a_segment_go_when_another_is_begun(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "FILE_SIZE", 1000)
+    monkeypatch.setattr(log, "FILE_SIZE", 1000)
     channel = disk.start().create("cam")
     for seq in range(6):
         write(channel, seq, bytes(2000))

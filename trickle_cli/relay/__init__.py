@@ -15,9 +15,10 @@ from trickle_cli.relay.flow import Hold
 from trickle_cli.relay.hub import Hub
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.local import LocalPublisher, LocalSegment, LocalSubscriber
+from trickle_cli.relay.log import Sync
 from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Piece, Reader, Segment
-from trickle_cli.relay.storage import Store, Sync
+from trickle_cli.relay.storage import Store
 
 __all__ = [
     "Change",

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from trickle_cli.errors import StorageFailed
+from trickle_cli.relay.log import Log, Sync
 from trickle_cli.relay.records import State
 from trickle_cli.relay.segment import Segment, Stage
-from trickle_cli.relay.storage import Log, Sync
 
 
 class Recording:
