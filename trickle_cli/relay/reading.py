@@ -1,4 +1,4 @@
-"""Reading the log of a channel when the server starts: what is whole, and what is not."""
+"""Reading a log when the server starts: what is whole, and what is not."""
 
 from __future__ import annotations
 
