@@ -67,12 +67,13 @@ def test_a_channel_is_asked_and_not_published_to(
 def test_without_the_right_to_make_channels_there_are_round_trips(
     programs: Programs, tmp_path: Path
 ) -> None:
-    tokens = tmp_path / "tokens.toml"
-    digest = digest_of(b"secret").hex()
-    tokens.write_text(
-        f'[tokens.me]\nsha256 = "{digest}"\nrights = ["list"]\nchannels = ["*"]\n'
-    )
-    for options in (("--no-create",), ("--tokens", str(tokens))):
+    files = []
+    for rights in ("list", "create", "create subscribe", "create publish"):
+        files.append(tmp_path / rights)
+        digest = digest_of(b"secret").hex()
+        may = f'rights = {rights.split()}\nchannels = ["*"]\n'
+        files[-1].write_text(f'[tokens.me]\nsha256 = "{digest}"\n{may}')
+    for options in (("--no-create",), *(("--tokens", str(file)) for file in files)):
         _, http = programs.serve(*options)
         program = programs.run("ping", *QUICK, http.url, TRICKLE_TOKEN="secret")
         assert program.ends() == 0

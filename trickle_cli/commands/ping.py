@@ -20,12 +20,12 @@ import typer
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.options import parse_time
-from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.commands.running import ExitCode, first_error, run
 from trickle_cli.commands.talking import saying
 from trickle_cli.display.manner import Manner
 
 if TYPE_CHECKING:
-    from trickle_cli.client import ClientConfig, Control, Endpoint
+    from trickle_cli.client import ClientConfig, Control, Endpoint, Publisher
     from trickle_cli.commands.signals import Interruption
     from trickle_cli.display.talk import Talk
 
@@ -233,7 +233,7 @@ async def _open_segments(
     import trio
 
     from trickle_cli.client import Publisher, Subscriber
-    from trickle_cli.errors import TrickleError
+    from trickle_cli.errors import TrickleError, UnexpectedStatus
     from trickle_cli.protocol.sequence import NEXT
 
     try:
@@ -244,6 +244,7 @@ async def _open_segments(
 
             async def probe() -> float:
                 took = 0.0
+                received = trio.Event()
 
                 async def receive() -> None:
                     nonlocal took
@@ -252,23 +253,34 @@ async def _open_segments(
                     while not sent.endswith(b"\n"):
                         sent += await anext(segment)
                     took = trio.current_time() - float(sent)
+                    received.set()
 
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(receive)
-                    with suppress(TrickleError):  # not every server tells
-                        await publisher.wait_for_readers(1)
-                    writer = await publisher.next()
-                    await writer.write(b"%r\n" % trio.current_time())
+                try:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(_fail_early, publisher)
+                        nursery.start_soon(receive)
+                        with suppress(UnexpectedStatus):  # not every server tells
+                            await publisher.wait_for_readers(1)
+                        writer = await publisher.next()
+                        await writer.write(b"%r\n" % trio.current_time())
+                        await received.wait()
+                        nursery.cancel_scope.cancel()
+                except ExceptionGroup as group:
+                    raise first_error(group) from None
                 await writer.close()
                 await publisher.flush()
                 return took
 
-            with trio.move_on_after(_PATIENCE):
-                await probe()  # which opens the connections
+            await _in_time(probe, endpoint.server)  # which opens the connections
             yield probe
     finally:
         with suppress(TrickleError), trio.move_on_after(_CLOSING, shield=True):
             await control.close()  # noqa: ASYNC102 - it is shielded
+
+
+async def _fail_early(publisher: Publisher) -> None:
+    """Do not wait for a segment that cannot come."""
+    raise await publisher.failed()
 
 
 async def _measure(
@@ -276,24 +288,30 @@ async def _measure(
 ) -> None:
     import trio
 
-    from trickle_cli.errors import ConnectionFailed
-
     number = 0
     due = trio.current_time()
     while interruption.code is None:
         number += 1
         for name, probe in probes.items():
-            try:
-                with trio.fail_after(_PATIENCE):
-                    took = await probe()
-            except trio.TooSlowError:
-                text = f"{report.target}: {name}: nothing within {_PATIENCE:.0f} s"
-                raise ConnectionFailed(text) from None
+            took = await _in_time(probe, report.target)
             report.tell(name, took, number)
         if number == job.count:
             return
         due += job.interval
         await trio.sleep_until(due)
+
+
+async def _in_time(probe: _Probe, target: str) -> float:
+    import trio
+
+    from trickle_cli.errors import ConnectionFailed
+
+    try:
+        with trio.fail_after(_PATIENCE):
+            return await probe()
+    except trio.TooSlowError:
+        text = f"{target} does not answer within {_PATIENCE:.0f} s"
+        raise ConnectionFailed(text) from None
 
 
 class _Report:

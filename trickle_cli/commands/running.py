@@ -66,7 +66,7 @@ def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
     try:
         code = trio.run(program)
     except Exception as raised:  # noqa: BLE001 - the command boundary
-        error = _first(raised)
+        error = first_error(raised)
         code = _code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print_line(f"trickle {command}: {clean(_explain(error))}")
@@ -84,7 +84,7 @@ def naming(place: str) -> Iterator[None]:
         raise
 
 
-def _first(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """What went wrong first, out of the groups that nurseries make."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
