@@ -11,6 +11,7 @@ import pytest
 
 from tests.commands.programs import Http, Program, Programs
 from trickle_cli.access import digest_of
+from trickle_cli.commands.connecting import _is_elsewhere
 
 
 class Home:
@@ -162,6 +163,32 @@ def test_an_unknown_context_is_said_with_those_there_are(home: Home) -> None:
     assert "no context is called 'two' — there are: one" in program.err
 
 
+ELSEWHERE = {
+    "cam": False,
+    "http://host:2939/cam": False,
+    "http://host:2939": False,
+    "http://host:2939/": False,
+    "http://HOST:2939/cam": False,
+    "http://host:29390/cam": True,
+    "http://host/cam": True,
+    "http://host:2939/below/cam": True,
+    "http://host:2939@evil/cam": True,
+    "https://host:2939/cam": True,
+    "unix:/run/it:/cam": True,
+}
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_an_argument_leads_to_another_server_or_not(text: str) -> None:
+    assert _is_elsewhere(text, "http://host:2939") is ELSEWHERE[text]
+
+
+def test_a_socket_is_another_than_one_below_its_path() -> None:
+    assert not _is_elsewhere("unix:/run/it:/cam", "unix:/run/it")
+    assert not _is_elsewhere("unix:/run/it", "unix:/run/it")
+    assert _is_elsewhere("unix:/run/it/other:/cam", "unix:/run/it")
+
+
 @pytest.fixture
 def guarded(programs: Programs, tmp_path: Path) -> Http:
     """A server with the channel `cam`, and the token `secret` for it."""
@@ -181,6 +208,7 @@ def test_its_token_goes_to_its_server_and_to_no_other(
     assert home.done("next cam") == "0\n"
     assert home.done(f"next {guarded.url}/cam") == "0\n"
     assert home.done(f"next -s {guarded.url} cam") == "0\n"
+    assert home.done(f"ping -c 1 {guarded.url}")
     assert home.run(f"next {other}/cam").ends() == 5
     assert home.run(f"next -s {other} cam").ends() == 5
     assert home.run(f"next {guarded.url}0/cam").ends() != 0

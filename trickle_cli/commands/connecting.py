@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -262,13 +263,25 @@ def _leads_elsewhere(said: Connecting, typed: typer.Context) -> bool:
         given = typed.params.get(parameter.name or "")
         if parameter.param_type_name != "argument" or given is None:
             continue
-        for text in [given] if isinstance(given, str) else given:
-            is_url = isinstance(text, str) and (
-                "://" in text or text.startswith("unix:")
-            )
-            if is_url and not text.startswith((f"{said.server}/", f"{said.server}:/")):
+        for text in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(text, str) and _is_elsewhere(text, said.server):
                 return True
     return False
+
+
+def _is_elsewhere(text: str, server: str) -> bool:
+    """Whether `text` is the URL of another server than `server`, or of a channel of
+    another; what cannot be told is."""
+    from trickle_cli.client import Endpoint
+    from trickle_cli.errors import BadAddress
+
+    if "://" not in text and not text.startswith("unix:"):
+        return False
+    for channel, where in ((text, server), ("any", text)):
+        with suppress(BadAddress):
+            if Endpoint.parse(channel, where).server == server:
+                return False
+    return True
 
 
 def hide_from_others(secrets: list[str]) -> None:
