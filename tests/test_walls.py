@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "trickle_cli"
 
 #: What each part may import of the others, besides itself and `errors`.
 ALLOWED = {
+    "start": {"__main__"},
     "__main__": {"commands", "version"},
     "commands": {
         "access",

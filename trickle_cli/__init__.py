@@ -8,10 +8,10 @@ is imported when it is first asked for, because nobody needs all of it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from trickle_cli.version import __version__
+
+#: Not from `typing`: until the command has begun, Ctrl-C shows where imports are.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from trickle_cli.access import (
@@ -127,6 +127,8 @@ __all__ = ["__version__", *_HOME_OF]
 def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

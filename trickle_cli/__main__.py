@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
+
+if __name__ == "__main__":  # see `start`: the imports below take a while
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 from typing import Annotated
 
 import typer
@@ -47,9 +52,9 @@ def trickle(
 ) -> None:
     """Pipe live data through Trickle channels.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such channel, 4 data was lost, 5
-    not allowed, 124 timed out, 130 interrupted, 143 terminated, 141 nobody reads the
-    output.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such channel or segment, 4 data
+    was lost, 5 not allowed, 124 timed out, 130 interrupted, 143 terminated, 141 nobody
+    reads the output.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)

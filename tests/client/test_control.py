@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -241,3 +242,41 @@ async def test_a_server_that_makes_no_channels_says_so() -> None:
         assert not await asking.create()
         server.hub.create("cam")
         assert await asking.create()
+
+
+DESCRIPTION: dict[str, object] = {
+    "name": "cam",
+    "type": "",
+    "epoch": "",
+    "head": 0,
+    "oldest": None,
+    "segments": 0,
+    "bytes": 0,
+    "total_bytes": 0,
+    "readers": 0,
+    "publishers": 0,
+    "rate": 0,
+    "created": "",
+    "written": None,
+    "closed": False,
+    "lossless": False,
+}
+
+
+async def test_a_description_that_makes_no_sense_is_refused() -> None:
+    strange: list[dict[str, object]]
+    strange = [{"name": 5}, {"head": "1"}, {"rate": None}, {"oldest": []}]
+
+    async def script(server: ScriptedServer) -> None:
+        peer, _ = await server.asked("GET /cam")
+        for wrong in [{}, *strange]:
+            body = json.dumps({**DESCRIPTION, **wrong, "more": 1}).encode()
+            await peer.send(say.answer(body=body))
+            await peer.asked()
+        await peer.send(say.answer(body=b"[]"))
+
+    async with scripted(script) as server, Control(server.endpoint()) as asking:
+        assert (await asking.info()).name == "cam"
+        for _ in [*strange, None]:
+            with pytest.raises(UnexpectedStatus, match="description of a channel"):
+                await asking.info()

@@ -47,7 +47,7 @@ class Program:
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env=environment(**env),
+            env=environment(**{"XDG_CONFIG_HOME": "/nonexistent", **env}),
             process_group=0,  # of its own, with what it starts itself
         )
         streams = ((self.process.stdout, self._hear), (self.process.stderr, self._note))

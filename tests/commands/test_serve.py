@@ -10,6 +10,7 @@ import socket
 import subprocess
 import termios
 from array import array
+from pathlib import Path
 
 import pytest
 
@@ -93,8 +94,8 @@ def test_an_ipv6_address_is_announced_in_brackets(programs: Programs) -> None:
 BAD = [
     (["--host", "no such host"], 1, "cannot listen on 'no such host': "),
     (["--host", "192.0.2.1"], 1, "this machine does not have that address"),
-    (["--port", "65536"], 2, "'--port'"),
-    (["--port", "http"], 2, "'--port'"),
+    (["--port", "65536"], 2, "--port: '65536' is not a number from 0 to 65535"),
+    (["--port", "http"], 2, "--port: 'http' is not a number from 0 to 65535"),
     (["--base-path", "live"], 2, "'live' does not begin with '/'"),
     (["--base-path", ""], 2, "'' does not begin with '/'"),
     (["--base-path", "/a b"], 2, "'/a b' cannot be the path of a server"),
@@ -289,3 +290,16 @@ def test_out_of_descriptors_it_says_so_once_and_lets_peers_wait(
         peer.close()
     assert http.get("/c/0") == b"data"
     assert server.err.count("have to wait") == 1
+
+
+def test_channels_on_disk_are_not_said_to_be_closed(
+    programs: Programs, tmp_path: Path
+) -> None:
+    server, http = programs.serve("--data-dir", str(tmp_path), "--sync", "segment")
+    http.make("cam", b"data")
+    server.interrupt()
+    assert server.ends() == 130
+    assert "stopping; the channels stay on disk; interrupt again" in server.err
+    assert "closing" not in server.err
+    _, http = programs.serve("--data-dir", str(tmp_path))
+    assert http.get("/cam/0") == b"data"

@@ -167,7 +167,7 @@ def test_a_start_that_cannot_be_is_wrong_usage(programs: Programs) -> None:
         program = programs.run("sub", f"--from={start}", "cam")
         assert program.ends() == 2, start
         assert program.err == (
-            f"trickle sub: Invalid value for '--from': '{start}' is not a start:"
+            f"trickle sub: --from: '{start}' is not a start:"
             " latest, next, oldest, a number N, or -N (see trickle sub --help)\n"
         )
 
@@ -284,6 +284,29 @@ def test_a_server_that_comes_back_without_the_channel_has_lost_it(
     programs.serve(port=http.address[1])
     assert program.ends() == 4
     assert f"channel 'cam' on {http.url} has vanished" in program.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["pub", "sub"])
+def test_a_server_that_stays_away_is_given_up_and_after_how_long_is_said(
+    programs: Programs, command: str
+) -> None:
+    server, http = programs.serve("--channel", "cam")
+    http.add("cam", 0, b"zero")
+    program = programs.start(command, "--retry-for", "1s", f"{http.url}/cam")
+    if command == "sub":
+        program.writes(b"zero")
+    else:
+        program.feed(b"begun")
+        with http.begin("GET", "/cam/1") as answer:
+            assert answer.read(1) == b"b"
+    server.process.kill()
+    assert program.ends() == 1
+    *_, line = (line for line in program.err.splitlines() if "cannot reach" in line)
+    assert re.fullmatch(
+        rf"trickle {command}: cannot reach {http.url}: connection refused"
+        r" — is a server running there\? \(trickle serve\); gave up after [12] s",
+        line,
+    )
 
 
 def test_a_server_that_comes_back_is_gone_on_with(programs: Programs) -> None:

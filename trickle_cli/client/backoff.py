@@ -7,6 +7,8 @@ from typing import Final
 
 import trio
 
+from trickle_cli.errors import TrickleError
+
 #: Seconds before the first new attempt; every further one waits twice as long.
 FIRST: Final = 0.1
 #: The longest pause: while a segment is open and its readers wait, and else.
@@ -31,3 +33,10 @@ class Backoff:
         pause = min(self._next, self.cap)
         self._next = pause * 2
         await trio.sleep(max(at_least, pause * random.uniform(0.5, 1)))  # noqa: S311
+
+
+def given_up(error: TrickleError, tried: float) -> TrickleError:
+    """`error`, with a note of the seconds for which it was tried to get around it."""
+    if tried >= 1:
+        error.add_note(f"gave up after {tried:.0f} s")
+    return error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import MISSING, dataclass, fields
 from types import TracebackType
-from typing import Final
+from typing import Final, get_type_hints
 
 import httpx
 import trio
@@ -249,7 +249,8 @@ def _parse(text: str, where: str) -> object:
         raise UnexpectedStatus(200, text[:_EXCERPT], what=where) from None
 
 
-_SHAPE: Final = [shown.name for shown in fields(ChannelStatistics)]
+#: A rate may be written without a decimal point.
+_KINDS: Final = {**get_type_hints(ChannelStatistics), "rate": float | int}
 _REQUIRED: Final = {
     shown.name for shown in fields(ChannelStatistics) if shown.default is MISSING
 }
@@ -259,4 +260,7 @@ def _channel(content: object, where: str) -> ChannelStatistics:
     """The shape that pages share; what else there may be in it is passed over."""
     if not isinstance(content, dict) or not content.keys() >= _REQUIRED:
         raise UnexpectedStatus(200, "no description of a channel", what=where)
-    return ChannelStatistics(**{n: content[n] for n in _SHAPE if n in content})
+    found = {n: content[n] for n in _KINDS if n in content}
+    if not all(isinstance(value, _KINDS[name]) for name, value in found.items()):
+        raise UnexpectedStatus(200, "a strange description of a channel", what=where)
+    return ChannelStatistics(**found)

@@ -31,7 +31,7 @@ from typing import Final
 
 import trio
 
-from trickle_cli.client.backoff import CAP_IN_SEGMENT, Backoff
+from trickle_cli.client.backoff import CAP_IN_SEGMENT, Backoff, given_up
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.control import Control, Head
@@ -528,13 +528,14 @@ class Publisher:
     async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """`attempt` it, again and again if the server cannot be reached."""
         backoff = Backoff(CAP_IN_SEGMENT)
-        until = trio.current_time() + self._retry_for
+        since = trio.current_time()
         while True:
             try:
                 await attempt()
             except ConnectionFailed as error:
-                if trio.current_time() >= until:
-                    self._fail(error)
+                tried = trio.current_time() - since
+                if tried >= self._retry_for:
+                    self._fail(given_up(error, tried))
                     raise
                 self._waiting = str(error)
                 self._reconnects += 1
@@ -694,10 +695,11 @@ class Publisher:
         """Bring the rest of `outgoing` to the server, on another connection, when what
         is before it is there."""
         backoff = Backoff(CAP_IN_SEGMENT)
-        until = trio.current_time() + self._retry_for
+        since = trio.current_time()
         while lane.outgoing is outgoing and lane.is_mending:
-            if trio.current_time() >= until:
-                self._fail(error)
+            tried = trio.current_time() - since
+            if tried >= self._retry_for:
+                self._fail(given_up(error, tried))
                 return
             self._waiting = str(error)
             await backoff.pause()

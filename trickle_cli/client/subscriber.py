@@ -39,7 +39,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import trio
 
-from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff
+from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff, given_up
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.endpoint import Endpoint
@@ -477,8 +477,9 @@ class Subscriber:
         now = trio.current_time()
         if self._failing_since is None:
             self._failing_since = now
-        if not self._is_absent and now - self._failing_since >= self._retry_for:
-            raise error
+        tried = now - self._failing_since
+        if not self._is_absent and tried >= self._retry_for:
+            raise given_up(error, tried)
         self._waiting = str(error)
         self._reconnects += 1
         self._backoff.cap = min(self._cap, cap)

@@ -1,18 +1,31 @@
-"""The options of clients: where their server is, and how they come to it."""
+"""The options of clients: where their server is, and how they come to it.
+
+What is not said by an option, or by its variable, is taken from a context: the one
+that --context names, or the current one. One that is named on the command line comes
+before variables. What a context holds is for its own server: it does not go to another,
+whether that is named by an option or by the URL of a channel.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from trickle_cli.commands.options import parse_duration, parse_server
+from trickle_cli.commands.options import (
+    parse_duration,
+    parse_server,
+    require_readable,
+)
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from trickle_cli.client import ClientConfig, Endpoint
+    from trickle_cli.commands.contexts import Context
 
 _HIDDEN: Final = "****"
 
@@ -41,6 +54,8 @@ class Connecting:
         """How to connect. BadConfiguration, OSError."""
         from trickle_cli.client import ClientConfig, tls_context
 
+        for option in ("cacert", "cert", "key"):
+            require_readable(f"--{option}", getattr(self, option))
         tls = None
         if self.cacert or self.cert or self.key or self.insecure:
             tls = tls_context(
@@ -61,6 +76,7 @@ class Connecting:
             return self.token.strip()
         if self.token_file is None:
             return ""
+        require_readable("--token-file", self.token_file)
         try:
             token = Path(self.token_file).read_text().strip()
         except UnicodeDecodeError:
@@ -80,6 +96,7 @@ def _parse_header(text: str) -> tuple[str, str]:
 
 
 def connecting(
+    typed: typer.Context,
     server: Annotated[
         str,
         typer.Option(
@@ -149,6 +166,15 @@ def connecting(
             help="Do not verify the server's certificate.",
         ),
     ] = False,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            envvar="TRICKLE_CONTEXT",
+            help="Whatever is not said otherwise is as in this context, not the current"
+            " one; '': in none.",
+        ),
+    ] = None,
     retry_for: Annotated[
         float,
         typer.Option(
@@ -164,7 +190,7 @@ def connecting(
     if key is not None and cert is None:
         raise typer.BadParameter("--key is of no use without --cert")
     hide_from_others([*([token] if token else []), *(header or [])])
-    return Connecting(
+    said = Connecting(
         server=server,
         token=token,
         token_file=token_file,
@@ -175,6 +201,87 @@ def connecting(
         insecure=insecure,
         retry_for=retry_for,
     )
+    found = _find_context(context)
+    return said if found is None else _completed(said, found, typed)
+
+
+def _find_context(name: str | None) -> Context | None:
+    """The context called `name`, for None the current one; None, if none is wanted."""
+    if name == "":
+        return None
+    from trickle_cli.commands import contexts
+    from trickle_cli.errors import BadConfiguration
+
+    if name is None and not os.path.lexists(contexts.path_of_contexts()):
+        return None
+    try:
+        all_of_them = contexts.load()
+        name = all_of_them.current if name is None else name
+        found = None if name is None else all_of_them.get(name)
+    except BadConfiguration as error:
+        raise typer.BadParameter(str(error)) from None
+    if found is not None and found.token and contexts.is_readable_by_others():
+        path = contexts.path_of_contexts()
+        typer.echo(
+            f"trickle: others can read the tokens in {path}: chmod 600", err=True
+        )
+    return found
+
+
+def _completed(said: Connecting, found: Context, typed: typer.Context) -> Connecting:
+    """`said`, and of `found` what was not said."""
+    counting = {"COMMANDLINE"}
+    if _source(typed, "context") != "COMMANDLINE":
+        counting.add("ENVIRONMENT")
+
+    def is_said(*options: str) -> bool:
+        return any(_source(typed, option) in counting for option in options)
+
+    server = parse_server(found.server)
+    if not is_said("server"):
+        said = replace(said, server=server)
+    if said.server != server or _leads_elsewhere(said, typed):
+        return said
+    if (found.token or found.token_file) and not is_said("token", "token_file"):
+        said = replace(said, token=found.token, token_file=found.token_file)
+    if found.cert and not is_said("cert", "key"):
+        said = replace(said, cert=found.cert, key=found.key)
+    if (found.cacert or found.insecure) and not is_said("cacert", "insecure"):
+        said = replace(said, cacert=found.cacert, insecure=found.insecure)
+    return said
+
+
+def _source(typed: typer.Context, option: str) -> str:
+    """Where the value of an option is from."""
+    source = typed.get_parameter_source(option)
+    return "" if source is None else source.name
+
+
+def _leads_elsewhere(said: Connecting, typed: typer.Context) -> bool:
+    """Whether an argument of the command is the URL of something on another server."""
+    for parameter in typed.command.params:
+        given = typed.params.get(parameter.name or "")
+        if parameter.param_type_name != "argument" or given is None:
+            continue
+        for text in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(text, str) and _is_elsewhere(text, said.server):
+                return True
+    return False
+
+
+def _is_elsewhere(text: str, server: str) -> bool:
+    """Whether `text` is the URL of another server than `server`, or of a channel of
+    another; what cannot be told is."""
+    from trickle_cli.client import Endpoint
+    from trickle_cli.errors import BadAddress
+
+    if "://" not in text and not text.startswith("unix:"):
+        return False
+    for channel, where in ((text, server), ("any", text)):
+        with suppress(BadAddress):
+            if Endpoint.parse(channel, where).server == server:
+                return False
+    return True
 
 
 def hide_from_others(secrets: list[str]) -> None:

@@ -132,4 +132,8 @@ def limiting(
 
 
 def _networks(texts: list[str]) -> tuple[Network, ...]:
-    return tuple(map(parse_network, texts))
+    try:
+        return tuple(map(parse_network, texts))
+    except typer.BadParameter as error:
+        error.param_hint = "--trusted-proxy"
+        raise

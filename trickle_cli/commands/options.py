@@ -112,6 +112,29 @@ def parse_start(text: str) -> int:
     return seq
 
 
+def parse_segment(text: str) -> int:
+    """As `parse_start`, for one segment."""
+    try:
+        return parse_start(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"'{text}' is not a segment: latest, oldest, a number N, or -N"
+        ) from None
+
+
+def require_readable(option: str, path: str | None) -> None:
+    """OSError that says which option named a file that cannot be read: those who read
+    certificates do not know."""
+    if path is None:
+        return
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        error.filename = f"{option} {path}"
+        raise
+
+
 ChannelArgument = Annotated[
     str,
     typer.Argument(

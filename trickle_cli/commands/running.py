@@ -23,6 +23,7 @@ from trickle_cli.errors import (
     ChannelNotFound,
     ChannelVanished,
     NotAllowed,
+    SegmentNotFound,
     TrickleError,
 )
 
@@ -65,7 +66,7 @@ def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
     try:
         code = trio.run(program)
     except Exception as raised:  # noqa: BLE001 - the command boundary
-        error = first_of(raised)
+        error = first_error(raised)
         code = code_of(error)
         if code is not ExitCode.BROKEN_PIPE:
             print_line(f"trickle {command}: {clean(_explain(error))}")
@@ -83,7 +84,7 @@ def naming(place: str) -> Iterator[None]:
         raise
 
 
-def first_of(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """What went wrong first, out of the groups that nurseries make."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -97,7 +98,7 @@ def code_of(error: BaseException) -> ExitCode:
             return ExitCode.BROKEN_PIPE
         case BadAddress() | BadConfiguration():
             return ExitCode.USAGE
-        case ChannelNotFound():
+        case ChannelNotFound() | SegmentNotFound():
             return ExitCode.NO_CHANNEL
         case ChannelVanished():
             return ExitCode.DATA_LOST
@@ -108,12 +109,18 @@ def code_of(error: BaseException) -> ExitCode:
 
 def _explain(error: BaseException) -> str:
     if isinstance(error, TrickleError):
-        return str(error)
+        told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        return told if " — " in told else told + _advice(error.__cause__)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        advice = _ADVICE.get(error.errno or 0, "")
-        return f"{place}{error.strerror or error}{advice and f' — {advice}'}"
+        return f"{place}{error.strerror or error}{_advice(error)}"
     return f"an unexpected {type(error).__name__}: {error} — please report it"
+
+
+def _advice(error: BaseException | None) -> str:
+    """What to do about an error of the system, if that is known."""
+    advice = _ADVICE.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f" — {advice}" if advice else ""
 
 
 def main(app: typer.Typer) -> None:
@@ -159,11 +166,16 @@ def _click_errors() -> tuple[type[Exception], type[Exception]]:
 
 
 def _print_usage_error(error: BaseException) -> None:
+    from trickle_cli.commands.complaints import complaint
+    from trickle_cli.display.formats import clean
+
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "trickle"
-    message = " ".join(str(error.format_message()).split())  # type: ignore[attr-defined]
+    line = f"{path}: {clean(complaint(error))} (see {path} --help)"
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands, alone
+        line = str(error)
     with suppress(OSError):
-        print(f"{path}: {message} (see {path} --help)", file=sys.stderr)  # noqa: T201
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 def _leave(code: int) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from trickle_cli.commands.options import require_readable
+
 if TYPE_CHECKING:
     import ssl
 
@@ -44,6 +46,9 @@ class Securing:
             return None
         from trickle_cli.server import server_context
 
+        require_readable("--cert", self.cert)
+        require_readable("--key", self.key)
+        require_readable("--client-ca", self.client_ca)
         return server_context(self.cert, self.key, client_ca=self.client_ca)
 
 

@@ -42,7 +42,9 @@ Example, a server on which every first publisher makes its channel:
 #: thousands of channels, a look takes long enough to be felt.
 _WATCH_INTERVAL = 0.25
 _WATCH_SHARE = 0.02
-_FINISHING = "closing the channels; interrupt again to leave at once"
+_AGAIN = "interrupt again to leave at once"
+_CLOSING = f"closing the channels; {_AGAIN}"
+_KEEPING = f"stopping; the channels stay on disk; {_AGAIN}"
 
 
 class SyncChoice(enum.Enum):
@@ -178,6 +180,8 @@ def serve(
 
     if uds is not None and secure.cert is not None:
         raise typer.BadParameter("--cert is of no use with --uds: nobody listens in")
+    if sync is not SyncChoice.NONE and data_dir is None:
+        raise typer.BadParameter("--sync is of no use without --data-dir")
     permanent = [_parse_channel(text) for text in channel or []]
     config = ServerConfig(
         base_path=base_path,
@@ -236,24 +240,28 @@ async def _serve(job: _Job) -> ExitCode:
     from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.commands.signals import interruptible
     from trickle_cli.display.talk import TalkHandler, open_talk
+    from trickle_cli.errors import StorageFailed
     from trickle_cli.server import Server
     from trickle_cli.server.systemd import notify
 
     _raise_descriptor_limit()
     log = AccessLog(job.access_log) if job.access_log is not None else None
-    server = Server(
-        replace(
-            job.config,
-            access=job.secure.load_access(),
-            access_log=log.record if log is not None else None,
-        ),
-        tls=job.secure.load_tls(),
+    config = replace(
+        job.config,
+        access=job.secure.load_access(),
+        access_log=log.record if log is not None else None,
     )
+    tls = job.secure.load_tls()
+    try:
+        server = Server(config, tls=tls)
+    except StorageFailed as error:
+        raise StorageFailed(f"--data-dir {error}") from error.__cause__
     listeners = await _listen(job)
     url = _url_of(server, listeners[0])
+    finishing = _CLOSING if job.config.data_dir is None else _KEEPING
     async with (
         open_talk("serve", job.manner) as talk,
-        interruptible(lambda: talk.say(_FINISHING)) as interruption,
+        interruptible(lambda: talk.say(finishing)) as interruption,
         trio.open_nursery() as nursery,
     ):
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))

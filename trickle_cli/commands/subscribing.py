@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -78,7 +79,7 @@ async def subscribe(job: Job) -> ExitCode:
             enough=scope.cancel,
             count=job.count,
             stops_at_gap=job.stops_at_gap,
-            look=None if job.force or not job.writes_bytes else refuse_binary,
+            look=partial(refuse_binary, force=job.force) if job.writes_bytes else None,
             names_channel=job.is_several,
         )
         following = Following(

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from trickle_cli.commands.arguments import Command
+
 
 class Entry(NamedTuple):
     """A command: the function `function`, or the group of commands, in the module of
@@ -27,6 +29,14 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "pub": Entry("pub", "pub", "Publish standard input."),
     "sub": Entry("sub", "sub", "Receive a channel."),
     "watch": Entry("watch", "watch", "See what happens."),
+    "ls": Entry("ls", "ls", "List the channels."),
+    "info": Entry("info", "info", "See all of a channel."),
+    "create": Entry("create", "create", "Make channels."),
+    "close": Entry("close", "close", "Close a channel."),
+    "next": Entry("next", "next_", "Ask for the next number."),
+    "fetch": Entry("fetch", "fetch", "Get one segment."),
+    "ping": Entry("ping", "ping", "Measure how far it is."),
+    "context": Entry("context", "context", "Name servers."),
     "token": Entry("token", "token", "Make tokens."),
 }
 
@@ -45,7 +55,7 @@ def load(name: str) -> Any:
         alone = typer.Typer(
             rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
         )
-        alone.command(name, epilog=module.EPILOG)(target)
+        alone.command(name, cls=Command, epilog=module.EPILOG)(target)
         command = typer.main.get_command(alone)
     command.short_help = entry.help
     return command

@@ -9,6 +9,16 @@ import typer
 from trickle_cli.display.manner import Manner, Progress
 
 
+def saying(
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Say nothing but what went wrong."),
+    ] = False,
+) -> Manner:
+    """The option of commands that do one short thing, and have nothing to show."""
+    return Manner(quiet=quiet, progress=Progress.NONE)
+
+
 def talking(
     quiet: Annotated[
         bool,

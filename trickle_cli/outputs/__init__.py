@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from trickle_cli.outputs.beside import is_replaceable, written_beside
 from trickle_cli.outputs.file import open_file
 from trickle_cli.outputs.log import open_log
 from trickle_cli.outputs.stdout import open_stdout
@@ -34,4 +35,12 @@ async def open_output(name: str | None) -> AsyncIterator[Output]:
         yield output
 
 
-__all__ = ["Output", "open_file", "open_log", "open_output", "open_stdout"]
+__all__ = [
+    "Output",
+    "is_replaceable",
+    "open_file",
+    "open_log",
+    "open_output",
+    "open_stdout",
+    "written_beside",
+]
