@@ -66,7 +66,7 @@ WRONG = {
     "publish": "trickle: No such command 'publish'",
     "--verbose": "trickle: No such option: --verbose",
     "sub --form=0 cam": "trickle sub: No such option: --form",
-    "sub": "trickle sub: Missing argument 'CHANNEL'",
+    "sub": "trickle sub: Missing argument 'CHANNEL...'",
     "sub a b": "trickle sub: Got unexpected extra argument",
     "sub cam --from": "trickle sub: Option '--from' requires an argument",
     "sub cam -2": "trickle sub: Got unexpected extra argument",
