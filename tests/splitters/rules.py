@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from trickle_cli.splitters import BOUNDARIES, CUT, Cut, Splitter
-
-NEWLINE: Final = BOUNDARIES["newline"]
+from trickle_cli.splitters import CUT, NEWLINE, Cut, Splitter
 
 #: What is fed and when; b"" stands for a tick.
 Step: TypeAlias = tuple[float, bytes]
