@@ -269,3 +269,24 @@ def test_but_for_repeated_tables_the_segments_are_the_stream(
 def test_any_bytes_are_passed_on_or_refused(data: bytes, places: list[int]) -> None:
     cutter = FormatSplitter(TransportStream(), otherwise=Splitter())
     assert b"".join(cut(cutter, chunks(data, places))) == data
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            lambda pid, rest: b"\x47" + (0x4000 | pid).to_bytes(2) + rest,
+            st.sampled_from([0, PMT, VIDEO, 0x11]),
+            st.binary(min_size=185, max_size=185),
+        ),
+        max_size=20,
+    ),
+    PLACES,
+)
+def test_packets_of_any_content_do_no_harm(
+    packets: list[bytes], places: list[int]
+) -> None:
+    data = TABLES * 3 + key() + b"".join(packets)
+    found = b"".join(cut(FormatSplitter(TransportStream()), chunks(data, places)))
+    assert len(found) >= len(data)
+    assert found.replace(TABLES, b"") == data.replace(TABLES, b"")

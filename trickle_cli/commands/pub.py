@@ -68,7 +68,7 @@ def pub(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="What to publish instead of standard input, which is '-'.",
         ),
     ] = None,

@@ -95,12 +95,12 @@ class Splitter:
         """Where the next piece of `data` ends, and whether there is a cut then. All is
         one piece if there is none."""
         boundary, end = self._boundary, len(data)
+        if boundary is not None and (self._every == 1 or self._overdue):
+            place = boundary.first(data, start, begin)
+            return (place, True) if place >= 0 else (end, False)
         room = end - start + 1 if self._size is None else self._size - self._held
         if boundary is None:
             return (start + room, True) if room <= end - start else (end, False)
-        if self._overdue:
-            place = boundary.first(data, start, begin)
-            return (place, True) if place >= 0 else (end, False)
         if self._every is not None:
             place = self._nth(boundary, data, start, begin)
             if 0 <= place <= start + room:
@@ -135,7 +135,7 @@ class Splitter:
             return
         last = self._boundary.last(data, start, len(data), begin)
         self._at_boundary = last == len(data)
-        if self._every is not None:
+        if self._every is not None and last >= 0:
             place = start
             while (place := self._boundary.first(data, place, begin)) >= 0:
                 self._passed += 1
