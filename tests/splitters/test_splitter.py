@@ -241,6 +241,12 @@ def test_what_has_ended_a_segment_does_not_end_the_next_one() -> None:
     ]
 
 
+def test_what_has_ended_a_segment_in_time_does_not_end_the_next_one() -> None:
+    splitter = Splitter(boundary=Delimiter(b"--"), seconds=1)
+    steps = [(0.0, b"a--"), (1.0, b""), (2.0, b"-"), (3.0, b"b--")]
+    assert run(splitter, steps) == [b"a--", CUT, b"-", b"b--", CUT]
+
+
 @settings(deadline=None)
 @given(
     st.binary(min_size=1, max_size=3).map(lambda data: bytes(b % 2 for b in data)),

@@ -24,15 +24,21 @@ _MAX_RUN: Final = 64 * 1024
 _MAX_MOOF: Final = 1024 * 1024
 _HEADER: Final = 8
 _LONG_HEADER: Final = 16
-#: What belongs to the fragment that follows; and what does so once there is a `moov`.
-_LEADING: Final = frozenset({b"styp", b"sidx", b"ssix", b"emsg", b"prft"})
-_FILLING: Final = frozenset({b"free", b"skip"})
-#: What a file may begin with.
-FIRST: Final = (
-    _LEADING
-    | _FILLING
-    | {b"ftyp", b"moov", b"moof", b"mdat", b"wide", b"pdin", b"uuid", b"meta"}
+#: What belongs to the fragment, if one follows.
+_LEADING: Final = frozenset(
+    {b"styp", b"sidx", b"ssix", b"emsg", b"prft", b"free", b"skip"}
 )
+#: What a file may begin with.
+FIRST: Final = _LEADING | {
+    b"ftyp",
+    b"moov",
+    b"moof",
+    b"mdat",
+    b"wide",
+    b"pdin",
+    b"uuid",
+    b"meta",
+}
 _END: Final = -1  # as many bytes as there will be
 
 _NO_MP4: Final = (
@@ -60,7 +66,7 @@ class Fragments:
         self._is_run = False  # `data` begins with boxes that may belong to a `moof`
         self._moof: int | None = None  # where in `data` one begins that is held back
         self._place = 0  # of `data` in the file
-        self._is_begun = self._has_moov = self._has_moof = False
+        self._is_begun = self._has_moof = False
         self._init: list[bytes] = []
         self._init_size = 0
 
@@ -134,7 +140,7 @@ class Fragments:
     def _begin(self, kind: bytes) -> Iterator[bytes | Mark]:
         """What is to be passed on before a box, and said of the place before it."""
         self._is_begun = True
-        if kind in _LEADING or (kind in _FILLING and self._has_moov):
+        if kind in _LEADING:
             if not self._is_run:
                 yield from self._pass_on()
             self._is_run = True
@@ -149,10 +155,9 @@ class Fragments:
         elif self._has_moof and kind in {b"ftyp", b"moov"}:
             yield from self._pass_on()
             yield Mark(place=Place.MUST)
-            self._has_moof = self._has_moov = False
+            self._has_moof = False
             self._init, self._init_size = [], 0
             self._place = 0
-        self._has_moov = self._has_moov or kind == b"moov"
         self._is_run = False
 
     def _fragment(self) -> Mark:
