@@ -30,7 +30,7 @@ COMPLETIONS = {
     "trickle x": set(),
     "trickle sub --fr": {"--from"},
     "trickle sub --n": {"--no-wait"},
-    "trickle pub --t": {"--time", "--token", "--token-file", "--type"},
+    "trickle pub --t": {"--tee", "--time", "--token", "--token-file", "--type"},
     "trickle serve --no-c": {"--no-changefeed", "--no-create"},
 }
 

@@ -10,6 +10,7 @@ import typer
 from hypothesis import given, settings, strategies as st
 
 from trickle_cli.commands.options import (
+    parse_delimiter,
     parse_server,
     parse_size,
     parse_start,
@@ -107,6 +108,38 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_size, parse_time):
         with suppress(typer.BadParameter):
             assert parse(text) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        (";", b";"),
+        (r"\n\n", b"\n\n"),
+        (r"\0", b"\0"),
+        (r"\r\t\\n", b"\r\t\\n"),
+        (r"a\x1Eb", b"a\x1eb"),
+        ("0x0D0a", b"\r\n"),
+        ("hex:00", b"\0"),
+        ("ü", b"\xc3\xbc"),
+        ("\udcff", b"\xff"),
+        (" ", b" "),
+        ("x0a", b"x0a"),
+    ],
+)
+def test_a_delimiter_is_text_with_escapes_or_hex(text: str, delimiter: bytes) -> None:
+    assert parse_delimiter(text) == delimiter
+
+
+@pytest.mark.parametrize(
+    "text", [r"\q", "a\\", r"\x1", r"\xzz", "0x1", "hex:zz", "0xabc", "0x0a "]
+)
+def test_what_are_no_bytes_is_refused_with_examples(text: str) -> None:
+    assert refusal(parse_delimiter, text).startswith(f"'{text}' are no bytes: ")
+
+
+@pytest.mark.parametrize("text", ["", "0x", "hex:"])
+def test_a_delimiter_has_bytes(text: str) -> None:
+    assert refusal(parse_delimiter, text) == "a delimiter has at least one byte"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
     TrickleError
     ├── BadAddress             not a channel's name, or not a URL (also a ValueError)
     ├── BadConfiguration       a file or a setting of no use (also a ValueError)
+    ├── BadContent             what is to be published is not what it is said to be
     ├── ProtocolViolation      the peer sent what is not HTTP/1.1 or not Trickle
     ├── ConnectionFailed       the peer cannot be reached, or the connection broke
     ├── UnexpectedStatus       an answer that the contract does not foresee
@@ -38,6 +39,10 @@ class BadAddress(TrickleError, ValueError):
 class BadConfiguration(TrickleError, ValueError):
     """A setting, or a file of tokens, keys or certificates, that cannot be used. The
     message says which and why, and never what is secret in it."""
+
+
+class BadContent(TrickleError):
+    """What is to be cut into segments is not of the format by which to cut it."""
 
 
 class ProtocolViolation(TrickleError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,14 @@ CUTS = [
     ("--time 1h", "a\nb\n", ["a\nb\n"]),
     ("--time 1h --size 3", "abcdef", ["abc", "def"]),
     ("--time 1h --newline", "a\nb\n", ["a\nb\n"]),
+    ("--lines 2", "a\nb\nc\nd\ne", ["a\nb\n", "c\nd\n", "e"]),
+    ("--lines 3 --size 4", "a\nb\nc\nd\n", ["a\nb\n", "c\nd\n"]),
+    ("--delimiter ;", "a;;b", ["a;", ";", "b"]),
+    (r"--delimiter \n\n", "a\n\n\nb\nc\n\n", ["a\n\n", "\nb\nc\n\n"]),
+    (r"--delimiter \0", "a\0b", ["a\0", "b"]),
+    ("--delimiter 0x0d0a --size 5", "a\r\nb\r\nc", ["a\r\n", "b\r\nc"]),
+    ("--whole", "a\nb\n", ["a\nb\n"]),
+    ("--whole", "", [""]),
 ]
 
 
@@ -105,6 +115,145 @@ def test_a_named_pipe_can_be_the_file(
     path.write_bytes(b"through a pipe")
     assert program.ends() == 0
     assert common.segments(name) == [b"through a pipe"]
+
+
+def test_each_file_ends_its_segment_and_is_cut_afresh(
+    programs: Programs, common: Http, pub: Command, name: str, tmp_path: Path
+) -> None:
+    names = [str(tmp_path / f"{number}") for number in range(3)]
+    for path, data in zip(names, ["a\nb", "", "c\nd\n"], strict=True):
+        Path(path).write_text(data)
+    inputs = (names[0], "-", *names[1:])
+    assert programs.run(*pub, "--newline", name, *inputs, given=b"x\ny").ends() == 0
+    assert common.segments(name) == [b"a\n", b"b", b"x\n", b"y", b"c\n", b"d\n"]
+    assert programs.run(*pub, "--whole", f"{name}-2", *names).ends() == 0
+    assert common.segments(f"{name}-2") == [b"a\nb", b"", b"c\nd\n"]
+
+
+def test_nothing_is_published_if_one_of_the_files_is_missing(
+    programs: Programs, common: Http, pub: Command, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there").write_bytes(b"data")
+    missing = str(tmp_path / "missing")
+    program = programs.run(*pub, name, str(tmp_path / "there"), missing)
+    assert program.ends() == 1
+    assert program.err.startswith(f"trickle pub: {missing}: No such file")
+    assert common.ask("GET", f"/{name}/next")[0] == 404
+
+
+def test_a_loops_standard_input_is_not_eaten(
+    programs: Programs, common: Http, pub: Command, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    loop = 'while read -r line; do "$@"; echo "$line"; done'
+    command = ("sh", "-c", loop, "sh", *TRICKLE, *pub, name, str(tmp_path / "file"))
+    program = programs.start_other(*command)
+    program.feed(b"one\ntwo\n")
+    program.end_input()
+    assert program.ends() == 0
+    assert program.out == b"one\ntwo\n"
+
+
+# What they are.
+
+
+TYPES = {
+    b"some text\n": "text/plain",
+    b'{"a": 1}\n{"b": 2}\n': "application/json",
+    b"\x89PNG\r\n\x1a\n....": "image/png",
+    b"\0\1\2\3": "application/octet-stream",
+    b"": "application/octet-stream",
+}
+
+
+def test_the_first_bytes_tell_the_type(
+    programs: Programs, common: Http, pub: Command, name: str
+) -> None:
+    started = [programs.start(*pub, f"{name}-{n}") for n in range(len(TYPES))]
+    for program, data in zip(started, TYPES, strict=True):
+        program.feed(data)
+        program.end_input()
+    for number, (program, type_) in enumerate(
+        zip(started, TYPES.values(), strict=True)
+    ):
+        assert program.ends() == 0
+        listed = json.loads(common.get(f"/{name}-{number}"))
+        assert listed["type"] == type_
+
+
+def test_a_few_bytes_of_text_are_sent_at_once_though_video_begins_so(
+    programs: Programs, common: Http, pub: Command, name: str
+) -> None:
+    program = programs.start(*pub, name)
+    program.feed(b"GO\n")
+    program.says("publishing to")
+    with common.begin("GET", f"/{name}/0") as answer:
+        assert answer.read(3) == b"GO\n"
+        assert answer.headers["Content-Type"] == "text/plain"
+
+
+def test_who_has_nothing_to_say_yet_publishes_bytes(
+    programs: Programs, common: Http, pub: Command, name: str
+) -> None:
+    program = programs.start(*pub, name)
+    program.says("publishing to")
+    program.feed(b"late")
+    with common.begin("GET", f"/{name}/0") as answer:
+        assert answer.read(4) == b"late"
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+CONTENT = {
+    "--gop": "this is no MPEG-TS, which --gop cuts — leave --gop out",
+    "--fragment": "this is no MP4, which --fragment cuts — leave --fragment out",
+}
+
+
+@pytest.mark.parametrize("option", CONTENT)
+def test_content_that_cannot_be_cut_as_was_asked_for_is_said(
+    programs: Programs, pub: Command, name: str, option: str
+) -> None:
+    program = programs.run(*pub, option, name, given=b"nothing of the kind")
+    assert program.ends() == 1
+    _, summary, error = program.err.splitlines()
+    assert summary.startswith("trickle pub: sent 0 segments, 0 B in ")
+    assert summary.endswith(" before it failed")
+    assert error.startswith(f"trickle pub: standard input: {CONTENT[option]}")
+
+
+# What is passed on.
+
+
+def test_tee_passes_all_on_as_it_comes(
+    programs: Programs, common: Http, pub: Command, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(data := os.urandom(200_000))
+    program = programs.start(*pub, "--tee", name, "-", str(tmp_path / "file"))
+    program.feed(b"one")
+    program.writes(b"one")
+    program.end_input()
+    assert program.ends() == 0
+    assert program.out == b"one" + data
+    assert b"".join(common.segments(name)) == b"one" + data
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_when_nobody_takes_that_any_more_the_channel_ends_in_order(
+    programs: Programs, common: Http, pub: Command, name: str, is_busy: bool
+) -> None:
+    reader, writer = os.pipe()
+    program = programs.start(*pub, "--tee", name, stdout=writer)
+    os.close(writer)
+    program.feed(b"one")
+    assert os.read(reader, 3) == b"one"
+    os.close(reader)
+    if is_busy:
+        with suppress(BrokenPipeError):
+            program.feed(b"two")
+    assert program.ends() == 141
+    assert common.is_closed(name)
+    assert b"".join(common.segments(name)) in {b"one", b"onetwo"}
+    assert "sent 1 segment" in program.err
 
 
 # When they are sent.
@@ -232,6 +381,10 @@ BAD_VALUES = {
     ("--time", "0s"): "a time must be longer than nothing",
     ("--time", "-1"): "'-1' is not a time: 500ms, 2s",
     ("--type", "ü"): "'ü' is not a MIME type",
+    ("--lines", "0"): "1",
+    ("--delimiter", ""): "a delimiter has at least one byte",
+    ("--delimiter", "0x"): "a delimiter has at least one byte",
+    ("--delimiter", "0xabc"): "'0xabc' are no bytes",
     ("-s", "here"): "'here' is not the URL of a server",
 }
 
@@ -256,6 +409,27 @@ def test_a_value_that_cannot_be_is_wrong_usage(programs: Programs) -> None:
             f"trickle pub: {names.get(options[0], options[0])}: "
         )
         assert BAD_VALUES[options] in program.err
+        assert program.err.count("\n") == 1
+
+
+CONTRADICTIONS = {
+    "--gop --newline": "either --newline or --gop",
+    "--whole --fragment": "either --fragment or --whole",
+    "--lines 2 --delimiter x": "either --lines or --delimiter",
+    "--whole --size 1k": "--whole is one segment, whatever --size and --time",
+    "--repeat-init --gop": "--repeat-init is of no use without --fragment",
+    "--repeat-init --size 1k": "--repeat-init is of no use without --fragment",
+}
+
+
+def test_what_contradicts_itself_is_wrong_usage(programs: Programs) -> None:
+    started = {
+        options: programs.start("pub", *options.split(), "cam")
+        for options in CONTRADICTIONS
+    }
+    for options, program in started.items():
+        assert program.ends() == 2, options
+        assert CONTRADICTIONS[options] in program.err
         assert program.err.count("\n") == 1
 
 
@@ -284,6 +458,14 @@ def test_an_unreachable_server_is_said_with_what_to_do(
     )
 
 
+def test_an_unreachable_server_is_said_before_there_is_any_input(
+    programs: Programs, nowhere: str
+) -> None:
+    program = programs.start("pub", "-s", nowhere, "cam")
+    assert program.ends() == 1
+    assert program.err.startswith(f"trickle pub: cannot reach {nowhere}")
+
+
 def test_a_server_that_makes_no_channel_is_said_with_what_to_do(
     programs: Programs,
 ) -> None:
@@ -297,11 +479,14 @@ def test_a_server_that_makes_no_channel_is_said_with_what_to_do(
 
 
 def test_the_servers_own_names_are_not_allowed(
-    programs: Programs, common: Http, pub: Command
+    programs: Programs, nowhere: str
 ) -> None:
-    program = programs.run(*pub, "_changes", given=b"data")
+    program = programs.run("pub", f"{nowhere}/_changes")
     assert program.ends() == 5
-    assert "names that begin with '_' are the server's" in program.err
+    assert program.err == (
+        "trickle pub: channel '_changes': names that begin with '_' are the server's"
+        " — choose another\n"
+    )
 
 
 def test_a_channel_that_somebody_closes_ends_it_without_more_input(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from trickle_cli.splitters import BOUNDARIES, CUT, Cut, Splitter
-
-NEWLINE: Final = BOUNDARIES["newline"]
+from trickle_cli.splitters import CUT, Cut, Delimiter, Splitter
 
 #: What is fed and when; b"" stands for a tick.
 Step: TypeAlias = tuple[float, bytes]
@@ -17,13 +15,18 @@ Output: TypeAlias = list[bytes | Cut]
 
 @dataclass(frozen=True)
 class Parameters:
-    by_line: bool
+    delimiter: bytes  # b"": cut anywhere
+    every: int | None
     size: int | None
     seconds: float | None
 
     def splitter(self) -> Splitter:
-        boundary = NEWLINE if self.by_line else None
-        return Splitter(boundary=boundary, size=self.size, seconds=self.seconds)
+        return Splitter(
+            boundary=Delimiter(self.delimiter) if self.delimiter else None,
+            every=self.every if self.delimiter else None,
+            size=self.size,
+            seconds=self.seconds,
+        )
 
 
 def take(splitter: Splitter, step: Step) -> Output:
@@ -56,9 +59,12 @@ class Rules:
     """The splitter's docstring once more, on whole strings and lists of places."""
 
     def __init__(self, parameters: Parameters) -> None:
-        self.by_line = parameters.by_line
+        self.delimiter = parameters.delimiter
+        self.every = parameters.every if self.delimiter else None
         self.size = parameters.size
         self.seconds = parameters.seconds
+        if self.delimiter and {self.every, self.size, self.seconds} == {None}:
+            self.every = 1
         self.done: list[bytes] = []
         self.open = b""
         self.began = 0.0  # when the open one got its first byte
@@ -80,7 +86,7 @@ class Rules:
     def _expire(self, now: float) -> None:
         if self.seconds is None or not self.open or now < self.began + self.seconds:
             return
-        if not self.by_line or self.open.endswith(b"\n"):
+        if self.open.endswith(self.delimiter):
             self._cut(len(self.open))
         else:
             self.is_overdue = True
@@ -89,14 +95,18 @@ class Rules:
         """Where to cut `open`, of which the last `fresh` bytes have just come: what
         came before is gone, and can be cut off only as a whole."""
         gone = len(self.open) - fresh
-        at_hand = [
+        places = [
             place
-            for place in range(max(gone, 1), len(self.open) + 1)
-            if not self.by_line or self.open[place - 1] == 0x0A
+            for place in range(1, len(self.open) + 1)
+            if self.open[:place].endswith(self.delimiter)
         ]
-        is_each_line = self.by_line and self.size is None and self.seconds is None
-        if is_each_line or self.is_overdue:
+        at_hand = [place for place in places if place >= gone]
+        if self.is_overdue:
             return min((place for place in at_hand if place > gone), default=None)
+        if self.every is not None and len(places) >= self.every:
+            full = places[self.every - 1]
+            if self.size is None or full <= self.size:
+                return full
         if self.size is None or len(self.open) < self.size:
             return None
         small = [place for place in at_hand if place <= self.size]

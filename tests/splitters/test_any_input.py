@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
 
-from tests.splitters.rules import NEWLINE, Parameters, Rules, Step, run, segments, take
-from trickle_cli.splitters import CUT, Cut, Splitter
+from tests.splitters.rules import Parameters, Rules, Step, run, segments, take
+from trickle_cli.splitters import CUT, NEWLINE, Cut, Splitter
 
 DATA = st.text("ab\n", max_size=20).map(str.encode)
 SIZES = st.integers(1, 12)
@@ -26,7 +26,8 @@ def timetables(draw: st.DrawFn) -> list[Step]:
 
 PARAMETERS = st.builds(
     Parameters,
-    by_line=st.booleans(),
+    delimiter=st.sampled_from([b"", b"\n", b"\n\n", b"ab", b"aba"]),
+    every=st.none() | st.integers(1, 4),
     size=st.none() | SIZES,
     seconds=st.none() | st.integers(1, 4),
 )

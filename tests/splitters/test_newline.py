@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from trickle_cli.splitters import BOUNDARIES
+from trickle_cli.splitters import NEWLINE
 
-NEWLINE = BOUNDARIES["newline"]
 TEXTS = st.text("a\n", max_size=12).map(str.encode)
 PLACES = st.integers(0, 12)
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tests.splitters.rules import NEWLINE, Output, feed, run, segments
-from trickle_cli.splitters import CUT, Splitter
+from tests.splitters.rules import Output, feed, run, segments
+from trickle_cli.splitters import CUT, NEWLINE, Delimiter, Splitter
 
 FEEDS = st.lists(st.text("ab\n", min_size=1, max_size=20).map(str.encode), max_size=8)
 SIZES = st.integers(1, 12)
@@ -202,3 +202,59 @@ def test_an_overdue_line_is_cut_though_the_size_would_allow_more() -> None:
     splitter = Splitter(boundary=NEWLINE, size=100, seconds=2)
     steps = [(10.0, b"a"), (12.0, b""), (13.0, b"b\nc\n")]
     assert run(splitter, steps) == [b"a", b"b\n", CUT, b"c\n"]
+
+
+# So many lines.
+
+
+def test_so_many_lines_are_a_segment() -> None:
+    output = feed(Splitter(boundary=NEWLINE, every=2), b"a\nb\nc", b"\nd\ne\nf")
+    assert output == [b"a\nb\n", CUT, b"c", b"\nd\n", CUT, b"e\nf"]
+
+
+def test_lines_size_and_time_each_end_a_segment_after_a_line() -> None:
+    splitter = Splitter(boundary=NEWLINE, every=3, size=10, seconds=2)
+    steps = [(0.0, b"a\nb\nc\nd\n"), (2.0, b"eeeeee\nffffff\n"), (5.0, b"g")]
+    assert segments(run(splitter, steps)) == [
+        b"a\nb\nc\n",
+        b"d\n",
+        b"eeeeee\n",
+        b"ffffff\n",
+        b"g",
+    ]
+
+
+# Delimiters of several bytes.
+
+
+def test_a_delimiter_is_found_across_feeds() -> None:
+    splitter = Splitter(boundary=Delimiter(b"--x"))
+    output = feed(splitter, b"one-", b"-", b"xtwo--", b"-xthree--x")
+    assert output == [b"one-", b"-", b"x", CUT, b"two--", b"-x", CUT, b"three--x", CUT]
+
+
+def test_what_has_ended_a_segment_does_not_end_the_next_one() -> None:
+    splitter = Splitter(boundary=Delimiter(b"\n\n"))
+    assert feed(splitter, b"a\n\n", b"\nb", b"\n", b"\n") == [
+        *(b"a\n\n", CUT, b"\nb"),
+        *(b"\n", b"\n", CUT),
+    ]
+
+
+def test_what_has_ended_a_segment_in_time_does_not_end_the_next_one() -> None:
+    splitter = Splitter(boundary=Delimiter(b"--"), seconds=1)
+    steps = [(0.0, b"a--"), (1.0, b""), (2.0, b"-"), (3.0, b"b--")]
+    assert run(splitter, steps) == [b"a--", CUT, b"-", b"b--", CUT]
+
+
+@settings(deadline=None)
+@given(
+    st.binary(min_size=1, max_size=3).map(lambda data: bytes(b % 2 for b in data)),
+    st.lists(st.binary(max_size=6).map(lambda data: bytes(b % 2 for b in data))),
+)
+def test_any_delimiter_splits_as_python_does(
+    delimiter: bytes, feeds: list[bytes]
+) -> None:
+    found = segments(feed(Splitter(boundary=Delimiter(delimiter)), *feeds))
+    *ended, rest = b"".join(feeds).split(delimiter)
+    assert found == [*(part + delimiter for part in ended), rest]

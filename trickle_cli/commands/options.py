@@ -18,6 +18,9 @@ _SIZE: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b?)|b)?")
 _TIME: Final = re.compile(r"(?ai)(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _NOTHING: Final = frozenset({"0", "0s"})
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_HEX: Final = re.compile(r"(?:0x|hex:)([0-9a-fA-F]*)")
+_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0ntr\\]|)")
+_ESCAPES: Final = {b"0": b"\0", b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\"}
 
 
 def parse_size(text: str) -> int:
@@ -30,6 +33,30 @@ def parse_size(text: str) -> int:
     if not 1 <= size < math.inf:
         raise typer.BadParameter("a size must be at least one byte, and finite")
     return int(size)
+
+
+def parse_delimiter(text: str) -> bytes:
+    """Bytes: as they are, with the escapes of C, or all in hex."""
+    wrong = f"'{text}' are no bytes: '\\n\\n', '\\0', '\\x1e', 0x0d0a, hex:0d0a"
+    in_hex = text.startswith(("0x", "hex:"))
+    match = _HEX.fullmatch(text)
+    if in_hex and (match is None or len(match[1]) % 2):
+        raise typer.BadParameter(wrong)
+    if match is not None:
+        found = bytes.fromhex(match[1])
+    else:
+        given = text.encode(errors="surrogateescape")
+        if b"" in _ESCAPE.findall(given):
+            raise typer.BadParameter(wrong)
+        found = _ESCAPE.sub(_unescape, given)
+    if not found:
+        raise typer.BadParameter("a delimiter has at least one byte")
+    return found
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    return _ESCAPES.get(code) or bytes.fromhex(code[1:].decode())
 
 
 def parse_duration(text: str) -> float:

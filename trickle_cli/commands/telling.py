@@ -1,0 +1,101 @@
+"""What `trickle pub` says of how it gets on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trickle_cli.protocol.names import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from trickle_cli.client import Endpoint, Publisher
+    from trickle_cli.display.talk import Talk
+
+
+class Telling:
+    """Says what holds the publisher up, when that changes, and what is lost."""
+
+    def __init__(self, publisher: Publisher, talk: Talk) -> None:
+        self._publisher = publisher
+        self._talk = talk
+        self._let_go = publisher.let_go
+        self._waiting = ""
+        self._lost = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        import trio
+
+        while True:
+            self.look()
+            await trio.sleep(0.1)
+
+    def look(self) -> None:
+        """Say what is new."""
+        from trickle_cli.display import formats
+
+        publisher, talk = self._publisher, self._talk
+        if publisher.let_go > self._let_go:
+            readers = formats.count(publisher.let_go - self._let_go, "reader")
+            talk.say(f"{readers} took nothing for too long, and will miss something")
+            self._let_go = publisher.let_go
+        waiting = publisher.statistics().waiting
+        if waiting != self._waiting:
+            talk.say(f"{waiting}; waiting" if waiting else "here it is")
+            self._waiting = waiting
+        for seq in publisher.lost[self._lost :]:
+            talk.say(f"lost segment {seq}: it was broken off, and may be incomplete")
+        self._lost = len(publisher.lost)
+
+
+def announce(endpoint: Endpoint, talk: Talk, *, is_made_up: bool) -> None:
+    """Say where to, and how to see it, if nobody else knows."""
+    talk.say(f"publishing to {endpoint}")
+    if is_made_up:
+        server = "" if endpoint.server == DEFAULT_SERVER else f" -s {endpoint.server}"
+        talk.say(
+            f"the channel's name is made up; see it with:"
+            f" trickle sub{server} {endpoint.channel}"
+        )
+
+
+def show(publisher: Publisher, talk: Talk) -> None:
+    """Let be seen how far it has got."""
+    import trio
+
+    from trickle_cli.display.transfer import TransferView
+
+    channel = publisher.endpoint.channel
+    talk.show(TransferView(channel, publisher.statistics, trio.current_time))
+
+
+@contextmanager
+def summarizing(publisher: Publisher, talk: Talk) -> Iterator[None]:
+    """Say at the end of the block what was sent, and if that was not all."""
+    import trio
+
+    started = trio.current_time()
+    ending = " before it failed"
+    try:
+        yield
+        ending = ""
+    except trio.Cancelled:
+        ending = " before it was broken off"
+        raise
+    finally:
+        _summarize(publisher, talk, trio.current_time() - started, ending)
+
+
+def _summarize(publisher: Publisher, talk: Talk, duration: float, ending: str) -> None:
+    from trickle_cli.display import formats
+
+    statistics = publisher.statistics()
+    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
+    lost = f"; lost {formats.count(statistics.lost, 'segment')}"
+    talk.say(
+        f"sent {formats.count(statistics.segments, 'segment')},"
+        f" {formats.size(statistics.size)} in {formats.seconds(duration)}"
+        f"{ending or f', {rate}'}"
+        f"{lost if statistics.lost else ''}"
+    )
