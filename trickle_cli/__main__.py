@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ app = typer.Typer(
     cls=CommandGroup,
     rich_markup_mode=None,  # formatting help takes rich as long as all the rest
     pretty_exceptions_enable=False,
+    add_completion=False,  # there is a command for it
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
 
@@ -56,7 +58,11 @@ def trickle(
 
 
 def main() -> None:
-    """The command."""
+    """The command; or what a shell that completes a line of ours is answered."""
+    if shell := os.environ.get("_TRICKLE_COMPLETE"):
+        from trickle_cli.commands.completing import answer
+
+        answer(app, shell)
     run_main(app)
 
 

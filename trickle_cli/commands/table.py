@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "sub": Entry("sub", "sub", "Receive a channel."),
     "watch": Entry("watch", "watch", "See what happens."),
     "token": Entry("token", "token", "Make tokens."),
+    "completion": Entry("completion", "completion", "Teach a shell to complete."),
 }
 
 
