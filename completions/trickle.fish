@@ -2,11 +2,10 @@
 #   trickle completion fish > ~/.config/fish/completions/trickle.fish
 
 function __trickle_complete
-    set -l words (commandline -opc)
-    set -l command (string replace -r '^~(?=/)' -- "$HOME" $words[1])
-    set -e words[1]
+    # With what is set for it in front, as in TRICKLE_SERVER=URL trickle sub: env knows.
+    set -l words (string replace -r '^~(?=/)' -- "$HOME" (commandline -opc))
     set -l last (commandline -ct)
-    set -l answer (env _TRICKLE_COMPLETE=fish $command $words "$last" 2>/dev/null)
+    set -l answer (env _TRICKLE_COMPLETE=fish $words "$last" 2>/dev/null)
     set -l option (string match -r -- '^--[^=]*=' "$last")
     set -l path (string replace -r -- '^--[^=]*=' '' "$last")
     switch "$answer[1]"
