@@ -1,10 +1,19 @@
-_trickle_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _TRICKLE_COMPLETE=complete_bash $1 ) )
-    return 0
+# Completion of `trickle` in bash. Keep this for bash-completion,
+#   mkdir -p ~/.local/share/bash-completion/completions
+#   trickle completion bash > ~/.local/share/bash-completion/completions/trickle
+# or add a line to ~/.bashrc: eval "$(trickle completion bash)"
+
+_trickle() {
+    local answer
+    mapfile -t answer < <(
+        _TRICKLE_COMPLETE=bash "${1/#\~/$HOME}" \
+            "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null
+    )
+    COMPREPLY=("${answer[@]:1}")
+    case ${answer[0]-} in
+        files) compopt -o default ;;
+        directories) compopt -o dirnames ;;
+    esac
 }
 
-complete -o default -F _trickle_completion trickle
+complete -F _trickle trickle

@@ -1,193 +1,439 @@
-"""The committed completion scripts, in the shells that are there."""
+"""Completion, in the shells that are there, as somebody at a terminal has it."""
 
 from __future__ import annotations
 
+import json
 import os
 import pty
-import re
 import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
-from tests.commands.programs import PATIENCE, TRICKLE, environment
+from tests.commands.conftest import common as common, nowhere as nowhere
+from tests.commands.programs import PATIENCE, TRICKLE, Http, Programs, environment
+from trickle_cli.commands.listing import PATIENCE as LISTING_PATIENCE
+from trickle_cli.commands.table import COMMANDS as TABLE
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "completions"
 
-COMMANDS = {"serve", "pub", "sub", "token", "watch"}
-COMPLETIONS = {
-    "trickle ": COMMANDS,
-    "trickle s": {"serve", "sub"},
-    "trickle w": {"watch"},
-    "trickle x": set(),
-    "trickle sub --fr": {"--from"},
-    "trickle sub --n": {"--no-wait"},
-    "trickle pub --t": {"--tee", "--time", "--token", "--token-file", "--type"},
-    "trickle serve --no-c": {"--no-changefeed", "--no-create"},
+#: Names that mean something to shells, or to readline, and beginnings to type.
+ODD = {
+    "with space": ("wi", "with\\ ", "'with s", '"with s'),
+    "it's": ("it", "it\\'", '"it', "'it"),
+    'say "x"': ("sa", 'say\\ \\"', "'say ", '"say '),
+    "a:b:c": ("a:", "a:b", "a:b:", "a\\:b", "'a:b"),
+    "a=b": ("a=", "'a="),
+    "pay $HOME": ("pa", "pay\\ \\$", "'pay $", '"pay'),
+    "b`id`": ("b", "'b`", '"b'),
+    "c\\d": ("c\\\\", '"c\\\\'),
+    "café": ("caf", "'caf"),
+    "x&y;z|": ("x", "x\\&", "'x&y;"),
+    "h!ot": ("h", '"h', "'h!"),
+    "star*?": ("st", '"st'),
+    "~tilde": ("\\~", "'~t"),
+    "#hash": ("\\#", "'#"),
+    "{a,b}": ("\\{a", "'{a,"),
+    "[q]": ("\\[", "'[q"),
+    "<in>": ("\\<", "'<i"),
+    "%1 (x)": ("%1", "'%1 ("),
 }
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """In which `trickle` is ours, and a home without anybody's habits."""
-    command = tmp_path / "trickle"
-    command.write_text(f'#!/bin/sh\nexec {shlex.join(TRICKLE)} "$@"\n')
-    command.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    return environment(PATH=path, HOME=str(tmp_path), PS1="$ ")
-
-
-def run(command: list[str], env: dict[str, str]) -> str:
-    done = subprocess.run(
-        command,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        cwd=env["HOME"],  # where no file is taken for a completion
+    """In which `trickle` completes as ours does, and else notes what it was given; and
+    a home without anybody's habits, where no file is taken for a completion."""
+    command = tmp_path / "bin" / "trickle"
+    command.parent.mkdir()
+    command.write_text(
+        f"""#!/bin/sh
+[ -z "$_TRICKLE_COMPLETE" ] || exec {shlex.join(TRICKLE)} "$@"
+printf '%s\\0' "$@" > "$HOME/given"
+echo "it r"an
+"""
     )
-    assert done.stderr == ""
-    return done.stdout
+    command.chmod(0o755)
+    home = tmp_path / "home"
+    home.mkdir()
+    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    return environment(
+        PATH=path, HOME=str(home), SCRIPTS=str(SCRIPTS), TERM="xterm", COLUMNS="200"
+    )
 
 
-def needs(shell: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell}")
+@pytest.fixture(scope="module")
+def odd() -> Iterator[Http]:
+    """A server with oddly named channels, and a plain one."""
+    programs = Programs()
+    http = programs.serve(*(f"--channel={n}=" for n in ("plain", *ODD) if "=" not in n))
+    http[1].make("a%3Db")
+    yield http[1]
+    programs.kill()
 
 
-def test_the_scripts_are_what_the_command_makes_of_itself(
-    tmp_path: Path, env: dict[str, str]
-) -> None:
-    made = tmp_path / "made"
-    made.mkdir()
-    run([str(ROOT / "scripts" / "completions"), str(made), *TRICKLE], env)
+def test_the_scripts_are_what_the_command_makes_of_itself(tmp_path: Path) -> None:
+    script = str(ROOT / "scripts" / "completions")
+    subprocess.run([script, str(tmp_path), *TRICKLE], check=True, timeout=PATIENCE)
     fresh, committed = (
         {path.name: path.read_text() for path in folder.iterdir()}
-        for folder in (made, SCRIPTS)
+        for folder in (tmp_path, SCRIPTS)
     )
     assert fresh == committed
 
 
-# Without the shells that are not there, or say too much: what they are answered.
+def test_it_asks_for_the_shell_and_guesses_which(env: dict[str, str]) -> None:
+    for shell, told in {
+        "/bin/zsh": "trickle completion zsh\n",
+        "/bin/ksh": "trickle completion bash, zsh or fish\n",
+    }.items():
+        done = subprocess.run(
+            [*TRICKLE, "completion"],
+            env=env | {"SHELL": shell},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(told)
+        assert done.stderr.count("\n") == 1
 
 
-#: Where the words are in an answer, among what is told of them.
-WORDS = {"bash": r"^(\S+)$", "zsh": r'"([^"]+)":"', "fish": r"^(\S+)\t"}
+# What shells are answered.
+
+
+def ask(shell: str, *words: str, **env: str) -> list[str]:
+    """What there is to go on with, after what sort it is."""
+    done = subprocess.run(
+        [*TRICKLE, *words],
+        env=environment(**env, _TRICKLE_COMPLETE=shell),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+BREAKS = " \t\n\"'@><=;|&(:"
+COMMANDS = ["commands", *TABLE]
+LINES = {
+    "trickle ": COMMANDS,
+    "trickle w": ["commands", *(name for name in TABLE if name.startswith("w"))],
+    "trickle x": ["commands"],
+    "trickle x ": ["values"],
+    "trickle --vers": ["options", "--version"],
+    "trickle sub --fr": ["options", "--from"],
+    "trickle sub --from oldest --fr": ["options"],
+    "trickle sub -H a:b --hea": ["options", "--header"],
+    "trickle sub --on-gap ": ["values", "skip", "fail"],
+    "trickle sub --on-gap=f": ["values", "fail"],
+    "trickle sub -q --on-gap s": ["values", "skip"],
+    "trickle sub --from o": ["values", "oldest"],
+    "trickle sub --retry-for ": ["values"],
+    "trickle sub --output ": ["files"],
+    "trickle sub -qo ": ["files"],
+    "trickle sub --token-file=": ["files"],
+    "trickle sub cam > ": ["files"],
+    "trickle sub cam 2> log --fr": ["options", "--from"],
+    "trickle sub cam ": ["values"],
+    "trickle pub cam ": ["files"],
+    "trickle serve --data-dir ": ["directories"],
+    "trickle serve --port ": ["values"],
+    "trickle serve --no-c": ["options", "--no-create", "--no-changefeed"],
+    "trickle token ": ["commands", "new", "sign", "verify"],
+    "trickle token new --m": ["options", "--may"],
+    "trickle completion ": ["values", "bash", "zsh", "fish"],
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_goes_on_with_what_may_follow(line: str) -> None:
+    assert set(ask("bash", line, BREAKS)) == set(LINES[line])
+    if not any(character in line for character in "<>"):
+        *words, last = line.split(" ")[1:]
+        sort, *items = ask("fish", *words, last)
+        assert sort == LINES[line][0]
+        values = {item.partition("\t")[0].rpartition("=")[2] for item in items}
+        assert set(LINES[line][1:]) <= values
+
+
+def test_each_shell_is_told_what_things_are() -> None:
+    assert "sub\tReceive a channel." in ask("fish", "")
+    assert "sub:Receive a channel." in ask("zsh", "")
+
+
+# The names of channels.
+
+
+def test_names_come_from_the_server_that_the_line_is_for(
+    odd: Http, nowhere: str
+) -> None:
+    line = ("sub", "-s", odd.url, "")
+    sort, *items = ask("fish", *line, TRICKLE_SERVER=nowhere)
+    assert sort == "channels"
+    assert {item.partition("\t")[0] for item in items} >= {"plain", *ODD}
+    assert "plain\tapplication/octet-stream, 0 segments" in items
+    assert ask("fish", "watch", "", TRICKLE_SERVER=odd.url) == [sort, *items]
+    assert ask("fish", "pub", f"--server={odd.url}", "") == [sort, *items]
+    assert ask("fish", "pub", "--token", "a", "") == ["channels"]  # of nowhere
+
+
+def test_a_url_goes_on_with_the_names_on_its_server(odd: Http) -> None:
+    _, *items = ask("fish", "sub", f"{odd.url}/pl")
+    urls = {item.partition("\t")[0] for item in items}
+    assert {f"{odd.url}/plain", f"{odd.url}/with%20space"} <= urls
+
+
+def test_a_name_that_looks_like_an_option_comes_after_two_dashes(
+    common: Http,
+) -> None:
+    common.make("-dashed")
+    line = ("sub", "-s", common.url)
+    dashed = "-dashed\ttext/plain, 0 segments"
+    assert dashed not in ask("fish", *line, "")
+    assert dashed in ask("fish", *line, "--", "")
+
+
+def test_names_come_over_unix_sockets_tls_and_with_tokens(tmp_path: Path) -> None:
+    programs = Programs()
+    try:
+        path = str(tmp_path / "sock")
+        programs.start("serve", "--uds", path, "--channel", "near").says("listening")
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "it.pem")
+        made = programs.run("token", "new", "--may", "list,subscribe")
+        (tmp_path / "tokens").write_text(made.err)
+        secure = programs.start(
+            *("serve", "--port", "0", "--cert", str(tmp_path / "it.pem")),
+            *("--tokens", str(tmp_path / "tokens"), "--channel", "secret"),
+        )
+        url = secure.says("listening on").rpartition(" ")[2]
+        near = ask("fish", "sub", "-s", f"unix:{path}", "")
+        assert near[-1:] == ["near\tapplication/octet-stream, 0 segments"]
+        line = ("sub", "-s", url, "--cacert", str(tmp_path / "ca.pem"))
+        assert ask("fish", *line, "") == ["channels"]
+        known = ask("fish", *line, "", TRICKLE_TOKEN=made.out.decode().strip())
+        assert known[-1:] == ["secret\tapplication/octet-stream, 0 segments"]
+    finally:
+        programs.kill()
+
+
+@contextmanager
+def answering(said: bytes) -> Iterator[str]:
+    """The URL of a server that says `said`, whatever it is asked, and no more."""
+    held: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    held.append(listener.accept()[0])
+                    held[-1].recv(65536)
+                    held[-1].sendall(said)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+    for connection in held:
+        connection.close()
+
+
+def listing(text: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+ANSWERS = {
+    "nothing": b"",
+    "half an answer": listing('{"channels": [{"name": "half"}]}')[:-1],
+    "no answer": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "no list": listing("<html>"),
+    "another list": listing("[1, 2]"),
+    "not found": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", ANSWERS.values(), ids=ANSWERS)
+def test_a_server_that_does_not_tell_is_passed_over_in_silence(said: bytes) -> None:
+    with answering(said) as url:
+        for shell in ("zsh", "fish"):
+            assert ask(shell, "sub", "-s", url, "") == ["channels"]
+        assert ask("bash", f"trickle sub -s {url} ", BREAKS) == ["channels"]
+
+
+def test_nobody_waits_for_names_longer_than_promised(nowhere: str) -> None:
+    """At best, of several times: what else runs here may hold us up."""
+
+    def spend(url: str) -> float:
+        began = time.monotonic()
+        assert ask("fish", "sub", "-s", url, "") == ["channels"]
+        return time.monotonic() - began
+
+    with answering(b"HTTP/1.1 200 OK\r\n") as url:
+        more = min(spend(url) for _ in range(5)) - min(spend(nowhere) for _ in range(5))
+    assert 0.5 <= more / LISTING_PATIENCE <= 1.3
+
+
+def test_names_that_could_command_a_terminal_are_passed_over() -> None:
+    names = ["good", "bad\n", "\x1b[2J", "\u202egood", "a/b", "", ".."]
+    text = json.dumps({"channels": [{"name": name} for name in names]})
+    with answering(listing(text)) as url:
+        _, *items = ask("fish", "sub", "-s", url, "")
+        assert [item.partition("\t")[0] for item in items] == ["good"]
 
 
 @pytest.mark.parametrize(
-    "shell", [shell for shell in WORDS if shell == "zsh" or not shutil.which(shell)]
+    "url", ["nonsense", "http://", "unix:/nowhere", "https://[", ""]
 )
-@pytest.mark.parametrize("line", COMPLETIONS)
-def test_every_shell_is_answered(line: str, shell: str, env: dict[str, str]) -> None:
-    ask = {
-        "_TRICKLE_COMPLETE": f"complete_{shell}",
-        "_TYPER_COMPLETE_ARGS": line,
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(line.count(" ")),
-    }
-    done = subprocess.run(
-        TRICKLE, env=env | ask, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert set(re.findall(WORDS[shell], done.stdout, re.MULTILINE)) == COMPLETIONS[line]
-    assert done.stderr == ""
+def test_an_address_that_leads_nowhere_is_passed_over_in_silence(url: str) -> None:
+    assert ask("fish", "sub", "-s", url, "") == ["channels"]
+    assert ask("fish", "sub", "--key", "a", "-s", url, "") in ([], ["channels"])
 
 
 # In the shells.
 
 
-@pytest.mark.parametrize("line", COMPLETIONS)
-def test_bash_completes(line: str, env: dict[str, str]) -> None:
-    needs("bash")
-    script = """
-        source "$1"
-        IFS=' ' read -ra COMP_WORDS <<<"$2"
-        case $2 in *' ') COMP_WORDS+=('') ;; esac
-        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-        read -r _ _ _ _ function _ < <(complete -p trickle)
-        $function trickle
-        printf '%s\\n' "${COMPREPLY[@]}"
-    """
-    script_path = str(SCRIPTS / "trickle.bash")
-    out = run(["bash", "--norc", "-c", script, "bash", script_path, line], env)
-    assert set(out.split()) == COMPLETIONS[line]
-
-
-@pytest.mark.parametrize("line", COMPLETIONS)
-def test_fish_completes(line: str, env: dict[str, str]) -> None:
-    needs("fish")
-    script = "source $argv[1]; complete --do-complete $argv[2]"
-    path = str(SCRIPTS / "trickle.fish")
-    out = run(["fish", "--no-config", "-c", script, path, line], env)
-    words = [row.partition("\t")[0] for row in out.splitlines() if row]
-    assert set(words) == COMPLETIONS[line]
-
-
 class Shell:
     """An interactive one, for the person in front of the terminal."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, home: Path) -> None:
         self._descriptor = descriptor
+        self._given = home / "given"
         self._said = b""
 
     def type(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
 
-    def says(self, text: str) -> None:
-        """Wait for `text`, after what it said before."""
+    def says(self, text: str) -> str:
+        """Wait for `text`; what it said from there back to what was waited for."""
         deadline = time.monotonic() + PATIENCE
         while text.encode() not in self._said:
             left = max(0, deadline - time.monotonic())
             ready, _, _ = select.select([self._descriptor], [], [], left)
             assert ready, self._said
             self._said += os.read(self._descriptor, 4096)
-        self._said = self._said.partition(text.encode())[2]
+        before, _, self._said = self._said.partition(text.encode())
+        return before.decode(errors="replace")
+
+    def runs(self, line: str) -> list[str]:
+        """What `trickle` is given if `line` is typed, with tabs in it."""
+        self.type(f"{line}\r")
+        self.says("it ran")
+        *words, _ = self._given.read_text().split("\0")
+        return words
+
+    def gets(self, wanted: list[str], line: str) -> bool:
+        """As `runs`, for a line with channels: where much else runs, a server may not
+        answer in time, and Tab does nothing; so who wants them presses it again."""
+        return any(self.runs(line) == wanted for _ in range(5))
+
+
+STARTS = {
+    "bash": (
+        ("bash", "--rcfile", ".bashrc", "-i"),
+        ".bashrc",
+        "PS1='> '; source $SCRIPTS/trickle.bash",
+    ),
+    "zsh": (
+        ("zsh", "-d", "-i"),
+        ".zshrc",
+        "PS1='> '; fpath=($SCRIPTS $fpath); autoload -Uz compinit; compinit -u -D",
+    ),
+    "fish": (
+        ("fish", "-i"),
+        ".config/fish/config.fish",
+        "function fish_prompt; echo '> '; end; set fish_greeting\n"
+        "set fish_complete_path $SCRIPTS $fish_complete_path",
+    ),
+}
 
 
 @contextmanager
-def terminal(command: list[str], env: dict[str, str]) -> Iterator[Shell]:
+def terminal(shell: str, env: dict[str, str]) -> Iterator[Shell]:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    command, path, setup = STARTS[shell]
+    home = Path(env["HOME"])
+    (home / path).parent.mkdir(parents=True, exist_ok=True)
+    (home / path).write_text(f"{setup}\n")
     child, descriptor = pty.fork()
     if child == 0:
+        os.chdir(home)
         os.execvpe(command[0], command, env)
     try:
-        yield Shell(descriptor)
+        person = Shell(descriptor, home)
+        person.says("> ")
+        yield person
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(descriptor)
 
 
-SETUPS = {
-    "bash": (
-        ["bash", "--norc", "--noprofile", "-i"],
-        'source "$SCRIPTS/trickle.bash"',
-    ),
-    "zsh": (
-        ["zsh", "-f", "-i"],
-        'fpath=("$SCRIPTS" $fpath); autoload -Uz compinit; compinit -u -D',
-    ),
-}
+@pytest.fixture(params=STARTS)
+def shell(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@pytest.mark.parametrize("shell", SETUPS)
-def test_the_tab_key_completes_the_first_time_too(
+def test_a_shell_completes_commands_options_and_values(
     shell: str, env: dict[str, str]
 ) -> None:
-    needs(shell)
-    command, setup = SETUPS[shell]
-    with terminal(command, env | {"SCRIPTS": str(SCRIPTS)}) as person:
-        person.says("$ ")
-        person.type(f"{setup}; echo set' 'up\r")
-        person.says("set up")
-        person.says("$ ")
-        person.type("trickle sub --fr\t")
-        person.says("trickle sub --from ")
+    (Path(env["HOME"]) / "a file.ts").touch()
+    (Path(env["HOME"]) / "folder").mkdir()
+    with terminal(shell, env) as person:
+        assert person.runs("trickle wat\t") == ["watch"]
+        assert person.runs("trickle tok\tver\t--to\tx") == [
+            *("token", "verify", "--tokens", "x")
+        ]
+        assert person.runs("trickle sub --fr\told\t") == ["sub", "--from", "oldest"]
+        assert person.runs("trickle sub --from=old\t") == ["sub", "--from=oldest"]
+        assert person.runs("trickle sub --output a\tb") == [
+            *("sub", "--output", "a file.ts", "b")
+        ]
+        assert person.runs("trickle sub --output=a\tb") == [
+            *("sub", "--output=a file.ts", "b")
+        ]
+        assert person.runs("trickle serve --data-dir f\t")[-1].strip("/") == "folder"
+        assert person.runs("A=b trickle wat\t-q 2> /dev/nul\t") == ["watch", "-q"]
+        assert person.runs("trickle serve --port f\t") == ["serve", "--port", "f"]
+
+
+def test_a_shell_lists_channels(shell: str, env: dict[str, str], odd: Http) -> None:
+    with terminal(shell, env) as person:
+        person.type(f"trickle sub -s {odd.url} \t\t")
+        person.says("plain")
+
+
+@pytest.mark.parametrize("channel", ["cam", "http:", "'"])
+def test_a_shell_goes_on_as_before_where_no_server_answers(
+    channel: str, shell: str, env: dict[str, str], nowhere: str
+) -> None:
+    with answering(b"") as url, terminal(shell, env) as person:
+        for server in (url, nowhere):
+            begun = f"trickle sub -s {server} {channel}"
+            end = channel if channel == "'" else ""
+            wanted = ["sub", "-s", server, channel.strip("'") + "more"]
+            assert person.runs(f"{begun}\tmore{end}") == wanted
+
+
+def test_a_shell_quotes_names(shell: str, env: dict[str, str], odd: Http) -> None:
+    with terminal(shell, env) as person:
+        for name, beginnings in ODD.items():
+            for begun in beginnings:
+                wanted = ["sub", "-s", odd.url, name]
+                assert person.gets(wanted, f"trickle sub -s {odd.url} {begun}\t")

@@ -7,6 +7,7 @@ import _signal  # type: ignore[import-not-found]
 if __name__ == "__main__":  # see `start`: the imports below take a while
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ app = typer.Typer(
     cls=CommandGroup,
     rich_markup_mode=None,  # formatting help takes rich as long as all the rest
     pretty_exceptions_enable=False,
+    add_completion=False,  # there is a command for it
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
 
@@ -62,7 +64,11 @@ def trickle(
 
 
 def main() -> None:
-    """The command."""
+    """The command; or what a shell that completes a line of ours is answered."""
+    if shell := os.environ.get("_TRICKLE_COMPLETE"):
+        from trickle_cli.commands.completing import answer
+
+        answer(app, shell)
     run_main(app)
 
 

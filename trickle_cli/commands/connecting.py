@@ -65,9 +65,10 @@ class Connecting:
                 insecure=self.insecure,
             )
         headers = tuple(map(_parse_header, self.header))
-        return ClientConfig(token=self._read_token(), headers=headers, tls=tls)
+        return ClientConfig(token=self.read_token(), headers=headers, tls=tls)
 
-    def _read_token(self) -> str:
+    def read_token(self) -> str:
+        """Who we are, "" for nobody. BadConfiguration, OSError."""
         from pathlib import Path
 
         from trickle_cli.errors import BadConfiguration

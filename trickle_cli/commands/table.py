@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "ping": Entry("ping", "ping", "Measure how far it is."),
     "context": Entry("context", "context", "Name servers."),
     "token": Entry("token", "token", "Make tokens."),
+    "completion": Entry("completion", "completion", "Teach a shell to complete."),
 }
 
 
