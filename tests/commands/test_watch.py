@@ -120,8 +120,8 @@ async def test_the_first_byte_is_waited_for_from_the_end_of_the_segment_before(
         await publisher.close()
         assert await trio.to_thread.run_sync(watch.ends) == 0
     line = json.loads(watch.out.splitlines()[1])
-    assert 0.19 <= line["first_byte"]
-    assert 0.29 <= line["duration"]
+    assert line["first_byte"] >= 0.19
+    assert line["duration"] >= 0.29
     assert line["first_byte"] + line["duration"] <= waited + 0.1
     assert line["rate"] == pytest.approx(2 / line["duration"], abs=1)
 

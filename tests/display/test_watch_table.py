@@ -116,7 +116,8 @@ async def test_where_nothing_but_ascii_can_be_shown_there_is_nothing_else() -> N
         Publisher(server.endpoint("café-" * 20)) as publisher,
     ):
         await publish(publisher, b"x" * 3000)
-        for arguments in ((), ("café-" * 20,)):
+        channels: list[list[str]] = [[], ["café-" * 20]]
+        for arguments in channels:
             async with (
                 open_terminal() as terminal,
                 running(
