@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "pub": Entry("pub", "pub", "Publish standard input."),
     "sub": Entry("sub", "sub", "Receive a channel."),
     "watch": Entry("watch", "watch", "See what happens."),
+    "mirror": Entry("mirror", "mirror", "Copy a channel as it comes."),
     "token": Entry("token", "token", "Make tokens."),
 }
 
