@@ -84,8 +84,7 @@ def test_bytes_come_before_their_segment_has_ended(
 def test_a_lossless_channel_has_a_lossless_copy(
     programs: Programs, common: Http, there: Http, name: str, mirror: tuple[str, ...]
 ) -> None:
-    lossless = {"Lp_Trickle_Delivery": "lossless"}
-    assert common.ask("POST", f"/{name}", Expect_Content="a/b", **lossless)[0] == 200
+    assert common.ask("POST", f"/{name}", Lp_Trickle_Delivery="lossless")[0] == 200
     program = programs.start(*mirror)
     common.add(name, 0, b"data")
     assert arrives(there, "/copy/0", 4) == b"data"

@@ -121,7 +121,8 @@ async def test_where_nothing_but_ascii_can_be_shown_there_is_nothing_else() -> N
             async with (
                 open_terminal() as terminal,
                 running(
-                    *(terminal, "watch", "-s", server.url, *arguments),
+                    terminal,
+                    *("watch", "-s", server.url, *arguments),
                     shares_stdout=True,
                     environment=plain,
                 ) as program,
@@ -148,7 +149,8 @@ async def test_a_terminal_gets_lines_where_those_are_wanted(
         serving(server_with_feed()) as server,
         open_terminal() as terminal,
         running(
-            *(terminal, "watch", "-s", server.url, *more),
+            terminal,
+            *("watch", "-s", server.url, *more),
             shares_stdout=True,
             environment=environment,
         ) as program,

@@ -28,6 +28,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "sub": Entry("sub", "sub", "Receive a channel."),
     "watch": Entry("watch", "watch", "See what happens."),
     "mirror": Entry("mirror", "mirror", "Copy a channel as it comes."),
+    "record": Entry("record", "record", "Keep a channel in a directory."),
+    "replay": Entry("replay", "replay", "Publish what was recorded."),
     "token": Entry("token", "token", "Make tokens."),
 }
 
