@@ -222,7 +222,7 @@ def test_whatever_ends_it_what_there_is_can_be_replayed_and_added_to(
     number: int,
 ) -> None:
     publisher = programs.start("pub", "-s", common.url, "--newline", name)
-    program = programs.start(*record)
+    program = programs.start(*record, "--from", "0")
     publisher.feed(b"one\ntwo\nopen")
     wait_until(lambda: (kept / "00000002.seg.part").exists())
     wait_until(lambda: (kept / "00000002.seg.part").read_bytes() == b"open")

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "mirror": Entry("mirror", "mirror", "Copy a channel as it comes."),
     "record": Entry("record", "record", "Keep a channel in a directory."),
     "replay": Entry("replay", "replay", "Publish what was recorded."),
+    "bench": Entry("bench", "bench", "Measure a server."),
     "token": Entry("token", "token", "Make tokens."),
 }
 
