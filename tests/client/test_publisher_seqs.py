@@ -204,3 +204,27 @@ async def test_a_server_of_another_make_hears_of_an_abandoned_segment_by_a_reset
         await segment.abandon()
         await publisher.write(b"next")
         await publisher.flush()
+
+
+async def test_what_is_abandoned_is_ended_only_when_all_of_it_has_arrived() -> None:
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        sending, _ = await server.asked("POST /cam/0")
+        await sending.expect(say.chunk(b"half"))
+        peer, asked = await server.asked()
+        while asked.line == "POST /cam/1":  # ahead of time, and taken back
+            assert "lp-trickle-reset" not in asked.fields
+            peer, asked = await server.asked()
+        assert asked.line == "HEAD /cam/0"
+        await peer.send(say.head(200, EPOCH, "Lp-Trickle-Size: 2", "Content-Length: 0"))
+        await peer.asked("HEAD /cam/0")
+        await peer.send(say.head(200, EPOCH, "Lp-Trickle-Size: 4", "Content-Length: 0"))
+        _, asked = await server.asked("POST /cam/1")
+        while "lp-trickle-reset" not in asked.fields:
+            _, asked = await server.asked("POST /cam/1")
+        await sending.send(say.answer(200, EPOCH, "Connection: close"))
+
+    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
+        segment = await publisher.next()
+        await segment.write(b"half")
+        await segment.abandon()
