@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
+from datetime import datetime
 
 import pytest
 import trio
 
+from tests.client import scripted as say
 from tests.client.ours import serving
+from tests.client.scripted import ScriptedServer, scripted
 from tests.commands.programs import TRICKLE, Http, Program, Programs
+from trickle_cli.client import Publisher
 from trickle_cli.relay import Limits
 from trickle_cli.server import ServerConfig
 
@@ -65,7 +70,8 @@ def test_another_channel_is_a_line_for_each_of_its_segments(
     program.wait_until(lambda: program.out.count(b"\n") == 3)
     common.close(name)
     assert program.ends() == 0
-    pattern = r" +(\d+) +(\d+) B +\d+\.\d{3} s  (?:\d[\d.]* [kMGT]?bit/s|-)"
+    times = r" \+\d+\.\d{3} s +\d+\.\d{3} s"
+    pattern = rf" +(\d+) +(\d+) B {times}  (?:\d[\d.]* [kMGT]?bit/s|-)  \d+"
     lines = program.out.decode().splitlines()
     found = [re.fullmatch(pattern, line) for line in lines]
     assert [match and match.groups() for match in found] == [
@@ -73,6 +79,103 @@ def test_another_channel_is_a_line_for_each_of_its_segments(
         ("2", "0"),
         ("3", "300000"),
     ]
+
+
+def test_a_segment_is_an_object_that_tells_how_it_came(
+    programs: Programs, common: Http, name: str
+) -> None:
+    common.make(name, b"0", b"12345")
+    program = programs.start("watch", f"{common.url}/{name}", "--json", "--count", "2")
+    program.wait_until(lambda: program.out.count(b"\n") == 1)
+    common.add(name, 2, b"678")
+    assert program.ends() == 0
+    first, second = map(json.loads, program.out.splitlines())
+    assert list(first) == [
+        *("channel", "seq", "size", "first_byte", "duration", "rate", "readers"),
+        *("complete", "started", "ended"),
+    ]
+    told = ("channel", "seq", "size", "complete")
+    assert [first[key] for key in told] == [name, 1, 5, True]
+    assert [second[key] for key in told] == [name, 2, 3, True]
+    assert first["readers"] in {0, 1}  # we may not count as one yet
+    assert first["started"] <= first["ended"] <= second["started"] <= second["ended"]
+    began = [datetime.fromisoformat(line["started"]) for line in (first, second)]
+    assert second["first_byte"] <= (began[1] - began[0]).total_seconds() + 0.002
+
+
+async def test_the_first_byte_is_waited_for_from_the_end_of_the_segment_before(
+    programs: Programs,
+) -> None:
+    async with serving() as server, Publisher(server.endpoint()) as publisher:
+        await publisher.write(b"0")
+        watch = programs.start("watch", f"{server.url}cam", "--json")
+        await trio.to_thread.run_sync(watch.wait_until, lambda: watch.out)
+        asked = trio.current_time()
+        await trio.sleep(0.2)
+        segment = await publisher.next()
+        await segment.write(b"1")
+        await trio.sleep(0.3)
+        await segment.close(b"2")
+        waited = trio.current_time() - asked
+        await publisher.close()
+        assert await trio.to_thread.run_sync(watch.ends) == 0
+    line = json.loads(watch.out.splitlines()[1])
+    assert line["first_byte"] >= 0.19
+    assert line["duration"] >= 0.29
+    assert line["first_byte"] + line["duration"] <= waited + 0.1
+    assert line["rate"] == pytest.approx(2 / line["duration"], abs=1)
+
+
+async def test_where_the_server_does_not_tell_them_there_are_no_readers(
+    programs: Programs,
+) -> None:
+    async def script(server: ScriptedServer) -> None:
+        told, asking = False, False
+        while not (told and asking):
+            peer = await server.accept()
+            asked = await peer.asked()
+            if asked.line == "GET /cam":
+                await peer.send(say.answer(405))
+                told = True
+            else:
+                assert asked.line == "GET /cam/-2"
+                asking = True
+                reader = peer
+        await reader.send(say.segment(7, b"data"))
+        peer, _ = await server.asked("GET /cam/8")
+        await peer.send(say.ENDED)
+
+    async with scripted(script) as server:
+        watch = programs.start("watch", f"{server.url}/cam")
+        assert await trio.to_thread.run_sync(watch.ends) == 0
+        assert watch.out.decode().endswith("  -\n")
+
+
+def test_it_ends_when_its_time_is_over(
+    programs: Programs, common: Http, name: str
+) -> None:
+    common.make(name, b"data")
+    program = programs.start("watch", f"{common.url}/{name}", "--for", "200ms")
+    assert (program.ends(), program.err) == (0, "")
+
+
+def test_changes_are_objects_whose_names_cannot_command_a_terminal(
+    programs: Programs,
+) -> None:
+    _, http = programs.serve("--channel", "a")
+    program = programs.start("watch", "-s", http.url, "--json", "--count", "3")
+    program.wait_until(lambda: program.out.count(b"\n") == 2)
+    http.make("%E2%80%AE31m")
+    assert program.ends() == 0
+    assert program.out.isascii()
+    assert program.out.replace(b"\n", b"").decode().isprintable()
+    lines = list(map(json.loads, program.out.splitlines()))
+    assert [(line["change"], line["channel"]) for line in lines] == [
+        ("added", "_changes"),
+        ("added", "a"),
+        ("added", "\u202e31m"),
+    ]
+    assert all(datetime.fromisoformat(line["time"]).tzinfo for line in lines)
 
 
 def test_a_line_comes_when_the_segment_has_ended_and_its_numbers_agree(
@@ -90,7 +193,7 @@ def test_a_line_comes_when_the_segment_has_ended_and_its_numbers_agree(
         publisher.feed(b"5678")
     watch.wait_until(lambda: watch.out.count(b"\n") == 2)
     line = watch.out.splitlines()[1].decode()
-    match = re.fullmatch(r" +1 +8 B +(\S+) s  (\S+) (k?)bit/s", line)
+    match = re.fullmatch(r" +1 +8 B  \+\S+ s +(\S+) s  (\S+) (k?)bit/s  \d+", line)
     assert match is not None, line
     seconds, rate = float(match[1]), float(match[2]) * (1000 if match[3] else 1)
     assert seconds > 0

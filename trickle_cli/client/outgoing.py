@@ -17,7 +17,8 @@ _PIECE: Final = 64 * 1024
 class Outgoing:
     """Segment `seq`. `size` is what it has; `start` the first byte of that which is
     still kept; `ended` that there is no more to come; `lost` that it was given up, and
-    nothing of it is kept. With `keeps` unset, nothing ever is.
+    nothing of it is kept; `abandoned` that it has ended before it was whole. With
+    `keeps` unset, nothing is ever kept.
     """
 
     def __init__(self, seq: int, *, keeps: bool) -> None:
@@ -26,6 +27,7 @@ class Outgoing:
         self.start = 0
         self.ended = False
         self.lost = False
+        self.abandoned = False
         self._keeps = keeps
         self._chunks: deque[bytes] = deque()
 

@@ -72,6 +72,8 @@ _RENEWAL_LOOK: Final = 1.0
 #: and again, seconds later, if it has not got on.
 BUFFER: Final = 16 * 1024 * 1024
 _ASK_PAUSE: Final = 0.1
+#: Seconds in which a server is to let go of a segment that was abandoned.
+_ABANDON_TIMEOUT: Final = 10.0
 #: Seconds between looks at how many readers wait.
 _READERS_PAUSE: Final = 0.1
 #: Bytes of the secret by which a server knows us again.
@@ -151,6 +153,13 @@ class SegmentWriter:
                 self._lane, self._outgoing, data, end=True
             )
 
+    async def abandon(self) -> None:
+        """Leave it as it is, and let the server know that it is not whole. Waits for
+        all that was written to arrive. Harmless if it has ended."""
+        if self.is_open:
+            self.is_open = False
+            await self._publisher._abandon(self._lane, self._outgoing)  # noqa: SLF001
+
 
 class Publisher:
     """Publishes to one channel. Use it as `async with`, from one task.
@@ -162,6 +171,9 @@ class Publisher:
     With `lossless` the channel is to be so: what its readers have not taken is kept,
     and we are held back when that is more than it keeps; NotLossless if it is not.
     `let_go` counts readers that took nothing for so long that the server let them go.
+
+    With `start` it begins there, wherever the channel stands: if that segment is over,
+    the channel's numbering begins anew with it.
 
     A server that has gone is tried again for `retry_for` seconds, and nothing is lost
     by that. `lost` are the segments of which something is, or may be: those broken off
@@ -180,6 +192,7 @@ class Publisher:
         type_: str = DEFAULT_TYPE,
         create: bool = True,
         lossless: bool = False,
+        start: int | None = None,
         config: ClientConfig | None = None,
         retry_for: float = RETRY_FOR,
     ) -> None:
@@ -193,10 +206,12 @@ class Publisher:
         self._retry_for = retry_for
         self._id = secrets.token_hex(_ID_SIZE).encode()
         self._epoch = ""
+        self._old_epoch = ""  # of the numbering that is to begin anew
         self._resumes: bool | None = None  # whether the server knows us again
         self._is_met = False  # whether it has taken a segment
         self._lanes = (_Lane(), _Lane())
-        self._first_seq = self._next_seq = 0
+        self._start = start
+        self._first_seq = self._next_seq = start or 0
         self._writer: SegmentWriter | None = None
         self._kept: list[Outgoing] = []  # what is not answered yet
         self._failure: TrickleError | None = None
@@ -224,8 +239,11 @@ class Publisher:
                     raise denied from None
                 # The first POST may make it, or else tells us.
             else:
-                self._first_seq = self._next_seq = head.seq
                 self._epoch, self._resumes = head.epoch, bool(head.epoch)
+                if self._start is None:
+                    self._first_seq = self._next_seq = head.seq
+                elif self._start < head.seq:
+                    self._epoch, self._old_epoch = "", head.epoch
                 self._require_lossless(is_so=head.lossless)
                 self._note_let_go(head.let_go)
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
@@ -307,12 +325,24 @@ class Publisher:
 
     # Segments.
 
-    async def next(self) -> SegmentWriter:
-        """Begin the next segment; ends the one before, if it is open."""
+    @property
+    def next_seq(self) -> int:
+        """The number of the segment that `next` would begin."""
+        return self._next_seq
+
+    async def next(self, seq: int | None = None) -> SegmentWriter:
+        """Begin the next segment, or `seq` if that comes later, so that those before it
+        are missing; ends the one before, if it is open. SegmentConflict if `seq` has
+        been passed: that ends nothing."""
+        if seq is not None and seq < self._next_seq:
+            await trio.lowlevel.checkpoint()
+            raise SegmentConflict(seq, self._next_seq, reason="has been passed")
         if self._writer is not None:
             await self._writer.close()
             self._size += self._writer.size
             self._writer = None
+        if seq is not None and seq > self._next_seq:
+            await self._pass_over(seq)
         lane = self._lanes[self._next_seq % 2]
         while lane.seq != self._next_seq or lane.is_opening:
             self._check()
@@ -327,6 +357,70 @@ class Publisher:
         self._segments += 1
         self._wants_next.set()
         return self._writer
+
+    async def _pass_over(self, seq: int) -> None:
+        """Go on with `seq`: nothing is to come of the request for the one before."""
+        is_first = self._next_seq == self._first_seq
+        await self._drop_next(seq, first=seq if is_first else self._first_seq)
+
+    async def _drop_next(self, seq: int, *, first: int | None = None) -> None:
+        """Take back the request for the next segment, if there is one. The next is
+        `seq` then, and the request for `first`, or that, ends all before it."""
+        while (lane := self._lanes[self._next_seq % 2]).is_opening:
+            await self._changed.park()
+        self._check()
+        is_waiting = lane.seq == self._next_seq and lane.outgoing is None
+        self._next_seq = max(seq, self._next_seq)
+        self._first_seq = self._next_seq if first is None else first
+        if is_waiting:
+            await self._take_back(lane)
+
+    async def _take_back(self, lane: _Lane) -> None:
+        """Break the request on `lane` off, which has not begun."""
+        connection = lane.connection
+        lane.free()  # before anything else can happen to it
+        lane.connection = None
+        self._changed.unpark_all()
+        if connection is not None:
+            await connection.aclose()
+
+    async def _abandon(self, lane: _Lane, outgoing: Outgoing) -> None:
+        """Let the request for the next segment end `outgoing`, which is what a reset
+        does: as soon as it is there, with what has arrived of it."""
+        if lane.outgoing is None and lane.seq == outgoing.seq:
+            await self._take_back(lane)  # it never began
+        while lane.outgoing is outgoing:
+            self._check()
+            is_alone = all(o is outgoing for o in self._kept) and not lane.is_mending
+            if is_alone and await self._has_arrived(outgoing):
+                break
+            await trio.sleep(_ASK_PAUSE)
+        if lane.outgoing is not outgoing:
+            return  # it is over already
+        outgoing.ended = outgoing.abandoned = True
+        await self._drop_next(self._next_seq)
+        following = self._lanes[self._next_seq % 2]
+        await self._patiently(partial(self._open, following, self._next_seq, send=True))
+        with trio.move_on_after(_ABANDON_TIMEOUT):
+            while lane.outgoing is outgoing:
+                self._check()
+                await self._changed.park()
+            return
+        if lane.outgoing is outgoing and lane.connection is not None:
+            connection = lane.connection  # a server that does not know of resets
+            self._arrived(lane, outgoing)
+            lane.connection = None
+            await connection.aclose()
+
+    async def _has_arrived(self, outgoing: Outgoing) -> bool:
+        """Whether the server has all that was written; if it can tell."""
+        if not self._resumes:
+            return True
+        try:
+            info = await (await self._asking()).inspect(outgoing.seq)
+        except (ConnectionFailed, SegmentNotFound, UnexpectedStatus):
+            return False
+        return info.size is None or info.size >= outgoing.size
 
     async def write(self, data: bytes) -> int:
         """Publish `data` as one whole segment; return its seq."""
@@ -440,6 +534,8 @@ class Publisher:
                 with suppress(TrickleError):  # whoever sends will notice it, too
                     control = await self._asking()
                     info = await control.inspect(outgoing.seq)
+                    if not self._epoch and info.epoch != self._old_epoch:
+                        self._note_epoch(info.epoch)
                     # What is being sent again goes on from where it stood when asked.
                     is_safe = not self._is_mended(outgoing) and bool(self._resumes)
                     if is_safe and info.epoch == self._epoch:
@@ -520,10 +616,8 @@ class Publisher:
                 if connection is None or lane.waits is None:
                     continue
                 if now - lane.waits > _RENEWAL:
-                    lane.free()  # before anything else can happen to it
-                    lane.connection = None
                     self._wants_next.set()
-                    await connection.aclose()
+                    await self._take_back(lane)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """`attempt` it, again and again if the server cannot be reached."""
@@ -730,6 +824,9 @@ class Publisher:
         position = await self._standing(outgoing)
         if lane.outgoing is not outgoing:
             return
+        if position is None and outgoing.abandoned:
+            self._arrived(lane, outgoing)
+            return
         if position is None or position < outgoing.start:
             self._give_up(lane, outgoing)
             return
@@ -742,7 +839,7 @@ class Publisher:
             while data := outgoing.after(position):
                 await connection.send(chunk(data))
                 position += len(data)
-            if outgoing.ended:
+            if outgoing.ended and not outgoing.abandoned:
                 await connection.send(LAST_CHUNK)
         except BaseException:
             await connection.aclose()

@@ -108,10 +108,10 @@ class SegmentReader:
     """A segment as it comes: iterate it for its bytes. From `Subscriber.read`.
 
     `seq` its number · `latest` the head when it was answered, if the server said ·
-    `type` the channel's MIME type · `lost` the seqs that were missed before it ·
-    `restarted` the channel's numbering began anew with it · `size` the bytes read
-    so far · `incomplete` it ended, or broke, before it was whole (known for good
-    when it has been read).
+    `type` the channel's MIME type, and `lossless` whether that is so · `lost` the seqs
+    that were missed before it · `restarted` the channel's numbering began anew with it
+    · `size` the bytes read so far · `incomplete` it ended, or broke, before it was
+    whole (known for good when it has been read).
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class SegmentReader:
         self.latest = answer.latest
         self.type = answer.type
         self.epoch = answer.epoch
+        self.lossless = answer.lossless
         self.lost = lost
         self.restarted = restarted
         self.incomplete = answer.incomplete

@@ -147,7 +147,7 @@ def _make_up_name() -> str:
 async def _pub(job: _Job) -> ExitCode:
     from trickle_cli.client import Publisher
     from trickle_cli.commands.signals import interruptible
-    from trickle_cli.commands.telling import announce, show, summarizing
+    from trickle_cli.commands.telling import announce, summarizing
     from trickle_cli.display.talk import open_talk
 
     endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
@@ -168,7 +168,6 @@ async def _pub(job: _Job) -> ExitCode:
             retry_for=job.connect.retry_for,
         ) as publisher:
             announce(endpoint, talk, is_made_up=job.is_made_up)
-            show(publisher, talk)
             with summarizing(publisher, talk):
                 await _publish(job, publisher, first, interruption, tee, talk)
     if interruption.code is not None:
@@ -234,17 +233,19 @@ async def _publish(
     import trio
 
     from trickle_cli.commands.publishing import Transfer, notice_reader
-    from trickle_cli.commands.telling import Telling
+    from trickle_cli.commands.telling import Telling, count_readers, fail_early, show
 
     tell = Telling(publisher, talk)
+    view = show(publisher, talk)
     transfer = Transfer(
         publisher, interruption, rate=job.rate, tee=tee, whole=job.cut.whole
     )
     try:
         async with trio.open_nursery() as telling:
             telling.start_soon(tell.run)
+            telling.start_soon(count_readers, publisher, view, talk)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_fail_early, publisher)
+                nursery.start_soon(fail_early, publisher)
                 await _wait_for_readers(publisher, job.wait_readers, talk)
                 if tee is not None:
                     nursery.start_soon(notice_reader, tee, interruption)
@@ -299,11 +300,6 @@ async def _end(publisher: Publisher, *, keep_open: bool) -> None:
                 "all is published, but the channel stays open, for we may not close it:"
                 " see --keep-open"
             ) from error
-
-
-async def _fail_early(publisher: Publisher) -> None:
-    """Do not wait for the next input to say that there is nobody to take it."""
-    raise await publisher.failed()
 
 
 async def _wait_for_readers(publisher: Publisher, count: int, talk: Talk) -> None:

@@ -1,16 +1,25 @@
-"""What `trickle pub` says of how it gets on."""
+"""What commands that publish say of how they get on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from trickle_cli.client import Endpoint, Publisher
     from trickle_cli.display.talk import Talk
+    from trickle_cli.display.transfer import TransferView
+
+#: Seconds between looks at how many readers there are.
+_READERS_INTERVAL: Final = 2.0
+
+
+async def fail_early(publisher: Publisher) -> None:
+    """Do not wait for more to publish to say that there is nobody to take it."""
+    raise await publisher.failed()
 
 
 class Telling:
@@ -60,14 +69,32 @@ def announce(endpoint: Endpoint, talk: Talk, *, is_made_up: bool) -> None:
         )
 
 
-def show(publisher: Publisher, talk: Talk) -> None:
+def show(publisher: Publisher, talk: Talk) -> TransferView:
     """Let be seen how far it has got."""
     import trio
 
     from trickle_cli.display.transfer import TransferView
 
     channel = publisher.endpoint.channel
-    talk.show(TransferView(channel, publisher.statistics, trio.current_time))
+    view = TransferView(channel, publisher.statistics, trio.current_time)
+    talk.show(view)
+    return view
+
+
+async def count_readers(publisher: Publisher, view: TransferView, talk: Talk) -> None:
+    """Keep what is shown of the readers true, if it is shown and the server tells."""
+    import trio
+
+    from trickle_cli.client import Control
+    from trickle_cli.errors import TrickleError
+
+    async with Control(publisher.endpoint, publisher.config) as control:
+        while talk.is_live:
+            try:
+                view.readers = (await control.info()).readers
+            except TrickleError:
+                view.readers = None
+            await trio.sleep(_READERS_INTERVAL)
 
 
 @contextmanager

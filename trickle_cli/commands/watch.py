@@ -1,32 +1,41 @@
-"""`trickle watch`: a line for each channel that comes or goes, or each segment."""
+"""`trickle watch`: which channels come and go, or how the segments of one come."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated
+import math
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
+from trickle_cli.commands.options import parse_time
 from trickle_cli.commands.running import ExitCode, run
+from trickle_cli.commands.subscribing import notice_reader
+from trickle_cli.commands.taking import notice_waiting
 from trickle_cli.commands.talking import talking
-from trickle_cli.display import formats
 from trickle_cli.display.manner import Manner
 from trickle_cli.errors import ChannelNotFound
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
-
-if TYPE_CHECKING:
-    from trickle_cli.client import Subscriber
-    from trickle_cli.display.talk import Talk
-    from trickle_cli.outputs import Output
 
 EPILOG = """\b
 Example, what comes and goes on a server:
   trickle watch _changes"""
 
 _NO_FEED = "the server runs with --no-changefeed, or has another base path"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    channel: str
+    connect: Connecting
+    manner: Manner
+    lines: bool
+    json: bool
+    count: int | None
+    seconds: float
 
 
 @takes(connect=connecting, talk=talking)
@@ -36,29 +45,63 @@ def watch(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="The channel: a name, or a URL.")
     ] = CHANGEFEED,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Write lines, also to a terminal.")
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Write an object of JSON in each line.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="End after so many segments or changes."),
+    ] = None,
+    for_: Annotated[
+        float | None,
+        typer.Option(
+            "--for", metavar="TIME", parser=parse_time, help="End after so long: 10s."
+        ),
+    ] = None,
 ) -> None:
-    """Watch a channel: a line on standard output for each of its segments.
+    """Watch a channel: when its segments came, how large they were and how quick.
 
-    On _changes, a line for each channel that exists, then one for each that is added
-    or removed.
+    On _changes, see each channel that exists, then each one that is added or removed.
+    A terminal gets a table that is kept up to date; anything else a line for each
+    segment when it has ended: its number, its size, how long its first byte was waited
+    for, how long it took, its rate, and how many readers the channel has.
     """
-    run("watch", lambda: _watch(channel, connect, talk))
+    job = _Job(
+        channel=channel,
+        connect=connect,
+        manner=talk,
+        lines=lines or json_,
+        json=json_,
+        count=count,
+        seconds=math.inf if for_ is None else for_,
+    )
+    run("watch", lambda: _watch(job))
 
 
-async def _watch(channel: str, connect: Connecting, manner: Manner) -> ExitCode:
+async def _watch(job: _Job) -> ExitCode:
     import trio
 
     from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
-    from trickle_cli.commands.subscribing import notice_reader
-    from trickle_cli.commands.taking import notice_waiting
-    from trickle_cli.display.talk import open_talk
+    from trickle_cli.commands.watching import (
+        Lines,
+        has_listing,
+        see_changes,
+        see_segments,
+    )
+    from trickle_cli.display.talk import can_show_table, open_talk
     from trickle_cli.outputs import open_stdout
 
-    endpoint, config = connect.endpoint(channel), connect.config()
+    endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
     is_feed = endpoint.channel == CHANGEFEED
+    has_table = not job.lines and can_show_table(job.manner)
+    if is_feed and has_table:
+        has_table = await has_listing(endpoint, config)
     async with (
-        open_talk("watch", manner, stdout=True) as talk,
+        open_talk("watch", job.manner, stdout=True, table=has_table) as talk,
         interruptible() as interruption,
         open_stdout() as output,
         Subscriber(
@@ -66,80 +109,22 @@ async def _watch(channel: str, connect: Connecting, manner: Manner) -> ExitCode:
             start=OLDEST if is_feed else CURRENT,
             wait=not is_feed,
             config=config,
-            retry_for=connect.retry_for,
+            retry_for=job.connect.retry_for,
         ) as subscriber,
         trio.open_nursery() as nursery,
     ):
         interruption.cancel = nursery.cancel_scope.cancel
         nursery.start_soon(notice_reader, output)
         nursery.start_soon(notice_waiting, subscriber, talk)
-        try:
-            await (_changes if is_feed else _segments)(subscriber, output, talk)
-        except ChannelNotFound as error:
-            raise ChannelNotFound(
-                error.channel, where=endpoint.server, hint=_NO_FEED
-            ) from error
+        lines = Lines(output, talk, count=job.count, is_json=job.json)
+        with trio.move_on_after(job.seconds):
+            try:
+                await (see_changes if is_feed else see_segments)(
+                    subscriber, lines, nursery
+                )
+            except ChannelNotFound as error:
+                raise ChannelNotFound(
+                    error.channel, where=endpoint.server, hint=_NO_FEED
+                ) from error
         nursery.cancel_scope.cancel()
     return interruption.code or ExitCode.DONE
-
-
-async def _changes(subscriber: Subscriber, output: Output, talk: Talk) -> None:
-    """What exists by now, which the changes so far add up to; then each change."""
-    existing: dict[str, None] | None = {}
-    now = None
-    from trickle_cli.commands.taking import tell_gap
-
-    async for segment in subscriber:
-        tell_gap(segment, talk)
-        now = segment.latest if now is None else now
-        change = _parse_change(await segment.read())
-        if existing is None:
-            lines = [f"added {name}" for name in change["added"]]
-            lines += [f"removed {name}" for name in change["removed"]]
-            await _print(output, lines)
-            continue
-        existing.update(dict.fromkeys(change["added"]))
-        for name in change["removed"]:
-            existing.pop(name, None)
-        if now is None or segment.seq >= now - 1:
-            await _print(output, [f"added {name}" for name in existing])
-            existing = None
-
-
-def _parse_change(data: bytes) -> dict[str, list[str]]:
-    """The names in one segment of a changefeed; of what is not one, none."""
-    try:
-        change = json.loads(data)
-    except ValueError:
-        change = None
-    if not isinstance(change, dict):
-        change = {}
-    return {
-        key: [str(name) for name in names] if isinstance(names, list) else []
-        for key in ("added", "removed")
-        for names in [change.get(key)]
-    }
-
-
-async def _segments(subscriber: Subscriber, output: Output, talk: Talk) -> None:
-    """Number, size, duration and rate of each segment, when it has ended."""
-    import trio
-
-    from trickle_cli.commands.taking import tell_gap
-
-    async for segment in subscriber:
-        tell_gap(segment, talk)
-        began = trio.current_time()
-        async for _ in segment:
-            pass
-        duration = trio.current_time() - began
-        rate = formats.rate(segment.size / duration) if duration > 0 else "-"
-        note = "  incomplete" if segment.incomplete else ""
-        line = f"{segment.seq:>8}  {segment.size:>10} B  {duration:>8.3f} s  {rate}"
-        await _print(output, [line + note])
-
-
-async def _print(output: Output, lines: list[str]) -> None:
-    if lines:
-        text = "".join(f"{formats.clean(line)}\n" for line in lines)
-        await output.write(text.encode())

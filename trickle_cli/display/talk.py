@@ -19,7 +19,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 import trio
 
@@ -53,10 +53,20 @@ class View(Protocol):
 class Talk:
     """Says lines on behalf of one command. Made by `open_talk`."""
 
-    def __init__(self, command: str, manner: Manner, live: Live | None) -> None:
+    def __init__(
+        self,
+        command: str,
+        manner: Manner,
+        live: Live | None,
+        *,
+        is_table: bool = False,
+    ) -> None:
         self._command = command
         self._manner = manner
         self._live = live
+        self._is_table = is_table
+        # Lines pass above a table only if they were to come to the same terminal.
+        self._is_apart = is_table and not (sys.stderr and sys.stderr.isatty())
         self._view: View | None = None
         self._dropped = 0
 
@@ -64,6 +74,16 @@ class Talk:
     def is_live(self) -> bool:
         """Whether there is a live view, which `show` fills."""
         return self._live is not None
+
+    @property
+    def has_table(self) -> bool:
+        """Whether that is a table on standard output, in place of lines there."""
+        return self._is_table
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether a manner of showing was asked for."""
+        return self._manner.progress is not Progress.AUTO
 
     def say(self, text: str, **more: object) -> None:
         """One line; where objects are wanted, `more` is part of it. Control characters
@@ -88,7 +108,7 @@ class Talk:
             self._print_record({"event": "message", "text": text, **(more or {})})
             return
         line = f"trickle {self._command}: {clean(text)}"
-        if self._live is not None:
+        if self._live is not None and not self._is_apart:
             self._live.console.print(
                 line, markup=False, emoji=False, highlight=False, soft_wrap=True
             )
@@ -119,8 +139,13 @@ class Talk:
             self._refresh(self._view)
             await trio.sleep(interval)
 
+    def look(self) -> None:
+        """Bring what is shown live up to date at once."""
+        if self._live is not None:
+            self._refresh(self._view)
+
     def _refresh(self, view: View | None) -> None:
-        if view is None or not _takes_more():
+        if view is None or not _takes_more(sys.stdout if self._is_table else None):
             return
         if self._live is not None:
             self._live.update(view.render(), refresh=True)
@@ -130,12 +155,13 @@ class Talk:
             print_line(f"trickle {self._command}: {clean(view.line())}")
 
 
-def _takes_more() -> bool:
-    """Whether a line can be written to standard error without waiting."""
-    if sys.stderr is None:
+def _takes_more(stream: TextIO | None = None) -> bool:
+    """Whether a line can be written to `stream`, or standard error, without waiting."""
+    stream = stream or sys.stderr
+    if stream is None:
         return True  # there is nothing to wait for
     poll = select.poll()
-    poll.register(sys.stderr, select.POLLOUT)
+    poll.register(stream, select.POLLOUT)
     return bool(poll.poll(0))
 
 
@@ -162,43 +188,56 @@ def print_line(line: str) -> None:
 
 @asynccontextmanager
 async def open_talk(
-    command: str, manner: Manner, *, stdout: bool = False
+    command: str, manner: Manner, *, stdout: bool = False, table: bool = False
 ) -> AsyncIterator[Talk]:
     """Talk for `command` in that `manner`. Without a choice it is live if there is a
     terminal for it alone: if the command writes to `stdout`, and that is a terminal
-    too, the data goes there."""
-    live = _open_live() if _is_live(manner, stdout=stdout) else None
+    too, the data goes there. With `table`, that terminal gets what is shown instead,
+    and keeps the last of it."""
+    is_table = table and can_show_table(manner)
+    is_live = is_table or _is_live(manner, stdout=stdout)
+    live = _open_live(stdout=is_table) if is_live else None
     with live or nullcontext():
-        async with trio.open_nursery() as nursery:
-            talk = Talk(command, manner, live)
-            if not manner.quiet:
-                nursery.start_soon(talk.refresh)
-            yield talk
-            nursery.cancel_scope.cancel()
+        talk = Talk(command, manner, live, is_table=is_table)
+        try:
+            async with trio.open_nursery() as nursery:
+                if is_table or not manner.quiet:
+                    nursery.start_soon(talk.refresh)
+                yield talk
+                nursery.cancel_scope.cancel()
+        finally:
+            if is_table:
+                talk.look()
+
+
+def can_show_table(manner: Manner) -> bool:
+    """Whether standard output is a terminal for it."""
+    is_wanted = manner.progress in {Progress.AUTO, Progress.LIVE}
+    return is_wanted and _has_terminal(sys.stdout)
 
 
 def _is_live(manner: Manner, *, stdout: bool) -> bool:
     if manner.quiet:
         return False
     if manner.progress is Progress.AUTO:
-        return _has_terminal() and not (stdout and os.isatty(1))
+        return _has_terminal(sys.stderr) and not (stdout and os.isatty(1))
     return manner.progress is Progress.LIVE and sys.stderr is not None
 
 
-def _has_terminal() -> bool:
-    if sys.stderr is None or not sys.stderr.isatty():
+def _has_terminal(stream: TextIO | None) -> bool:
+    if stream is None or not stream.isatty():
         return False
     return os.environ.get("TERM") not in {None, "", "dumb"}
 
 
-def _open_live() -> Any:
+def _open_live(*, stdout: bool) -> Any:
     from rich.console import Console
     from rich.live import Live
 
     return Live(
-        console=Console(stderr=True),
+        console=Console(stderr=not stdout),
         auto_refresh=False,
-        transient=True,
+        transient=not stdout,
         redirect_stdout=False,
         redirect_stderr=False,
     )
