@@ -147,7 +147,7 @@ LINES = {
     "trickle sub --token-file=": ["files"],
     "trickle sub cam > ": ["files"],
     "trickle sub cam 2> log --fr": ["options", "--from"],
-    "trickle sub cam ": ["values"],
+    "trickle info cam ": ["values"],
     "trickle pub cam ": ["files"],
     "trickle serve --data-dir ": ["directories"],
     "trickle serve --port ": ["values"],
@@ -210,7 +210,9 @@ def test_names_come_over_unix_sockets_tls_and_with_tokens(tmp_path: Path) -> Non
     programs = Programs()
     try:
         path = str(tmp_path / "sock")
-        programs.start("serve", "--uds", path, "--channel", "near").says("listening")
+        programs.start(
+            "serve", "--uds", path, "--channel", "near", "--no-changefeed"
+        ).says("listening")
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1")
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -228,6 +230,28 @@ def test_names_come_over_unix_sockets_tls_and_with_tokens(tmp_path: Path) -> Non
         assert ask("fish", *line, "") == ["channels"]
         known = ask("fish", *line, "", TRICKLE_TOKEN=made.out.decode().strip())
         assert known[-1:] == ["secret\tapplication/octet-stream, 0 segments"]
+    finally:
+        programs.kill()
+
+
+def test_contexts_are_names_and_servers_to_ask(tmp_path: Path) -> None:
+    programs = Programs()
+    try:
+        _, near = programs.serve("--channel", "near", "--no-changefeed")
+        _, far = programs.serve("--channel", "far", "--no-changefeed")
+        home = {"XDG_CONFIG_HOME": str(tmp_path)}
+        for name, http in (("one", near), ("two", far)):
+            added = ("context", "add", name, "--server", http.url)
+            assert programs.start(*added, **home).ends() == 0
+
+        def answer(*words: str) -> list[str]:
+            return [line.partition("\t")[0] for line in ask("fish", *words, **home)[1:]]
+
+        assert answer("context", "use", "") == ["one", "two"]
+        assert answer("sub", "--context", "") == ["one", "two"]
+        assert answer("sub", "") == ["near"]
+        assert answer("sub", "--context", "two", "") == ["far"]
+        assert answer("sub", "-s", far.url, "") == ["far"]
     finally:
         programs.kill()
 

@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 import typer
@@ -213,11 +214,14 @@ class Line:
         from trickle_cli.commands.listing import list_channels
         from trickle_cli.protocol.names import quote_channel
 
-        wanted = inspect.signature(connecting).parameters
+        wanted = [
+            name for name in inspect.signature(connecting).parameters if name != "typed"
+        ]
         options = {option.name: option for option in self._options.values()}
-        if not wanted.keys() <= options.keys():
+        if not options.keys() >= set(wanted):
             return []
-        connect = connecting(**{name: self._value(options[name]) for name in wanted})
+        values = {name: self._value(options[name]) for name in wanted}
+        connect = connecting(self._typed(last), **values)
         if "://" in last or last.startswith("unix:"):
             place = last.rpartition("/")[0]
             return [
@@ -228,6 +232,24 @@ class Line:
         if not self._is_literal:  # where it would be an option
             items = [item for item in items if not item.value.startswith("-")]
         return items
+
+    def _typed(self, last: str) -> Any:
+        """As click has it of a line that is whole: where each value is from, and what
+        is in the place of arguments."""
+        options = {option.name: option for option in self._options.values()}
+
+        def source(name: str) -> object:
+            if name in self._given:
+                return SimpleNamespace(name="COMMANDLINE")
+            is_set = os.environ.get(options[name].envvar or "")
+            return SimpleNamespace(name="ENVIRONMENT") if is_set else None
+
+        argument = self._argument()
+        return SimpleNamespace(
+            get_parameter_source=source,
+            command=self._command,
+            params={} if argument is None else {argument.name: last},
+        )
 
     def _value(self, option: Any) -> Any:
         """What `option` has been given: on the line, by its variable, or by default."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from trickle_cli.commands.options import (
+    context_names,
     parse_duration,
     parse_server,
     require_readable,
@@ -172,6 +173,7 @@ def connecting(
         typer.Option(
             metavar="NAME",
             envvar="TRICKLE_CONTEXT",
+            autocompletion=context_names,
             help="Whatever is not said otherwise is as in this context, not the current"
             " one; '': in none.",
         ),

@@ -11,7 +11,7 @@ import typer
 
 from trickle_cli.commands.arguments import Command
 from trickle_cli.commands.connecting import hide_from_others
-from trickle_cli.commands.options import parse_server
+from trickle_cli.commands.options import context_names, parse_server
 from trickle_cli.commands.running import ExitCode, run
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ _STDIN = "-"
 context = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="What the context is called.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="What the context is called.",
+        autocompletion=context_names,
+    ),
 ]
 
 
@@ -174,7 +179,12 @@ def _line_of(one: Context) -> str:
 def use(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The context to use.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="The context to use.",
+            show_default=False,
+            autocompletion=context_names,
+        ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Use none.")] = False,
 ) -> None:
@@ -219,6 +229,7 @@ def show(
             metavar="NAME",
             help="The context; the current one if there is none.",
             show_default=False,
+            autocompletion=context_names,
         ),
     ] = None,
     as_json: Annotated[

@@ -158,3 +158,12 @@ def _parse_one(content: Any) -> Context:
         if not (isinstance(value, kind) or is_left_out):
             raise ValueError(f"{name} is of no use")
     return context
+
+
+def names() -> list[str]:
+    """What they are called, for somebody who has pressed a key: none if that cannot be
+    told."""
+    try:
+        return sorted(load().named)
+    except (BadConfiguration, OSError):
+        return []

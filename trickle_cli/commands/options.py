@@ -171,3 +171,10 @@ ChannelArgument = Annotated[
         show_default=False,
     ),
 ]
+
+
+def context_names() -> list[str]:
+    """What contexts there are, to complete a line."""
+    from trickle_cli.commands import contexts
+
+    return contexts.names()
