@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Endpoint, Subscriber
-from trickle_cli.commands.changes import parse_change
+from trickle_cli.commands.changes import read_change
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
 from trickle_cli.display.talk import Talk
 from trickle_cli.display.transfer import TransfersView, TransferView
@@ -158,7 +158,7 @@ class Following:
             try:
                 async for segment in changes:
                     now = segment.latest if now is None else now
-                    added, removed = parse_change(await segment.read())
+                    added, removed = await read_change(segment)
                     if existing is None:
                         self._begin_all(nursery, pattern, added, OLDEST)
                         continue
