@@ -14,7 +14,9 @@ from trickle_cli.outputs.taken import Segment
 from trickle_cli.protocol.names import check_channel_name
 
 
-def segment(channel: str = "cam", seq: int = 7, started: float = 1.5e9 + 0.25) -> Segment:
+def segment(
+    channel: str = "cam", seq: int = 7, started: float = 1.5e9 + 0.25
+) -> Segment:
     return Segment(channel=channel, seq=seq, type="", started=started, lost=0)
 
 

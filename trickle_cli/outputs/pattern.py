@@ -2,8 +2,8 @@
 
 What is written around the fields is the user's, and taken as it is; what comes in
 through them is a server's. So a name that is made never leads out of the folders that
-the user has named: nothing that a field brings has a slash in it, and none begins with a
-dot. That goes for all names that do, for those of hidden files have a meaning.
+the user has named: nothing that a field brings has a slash in it, and no channel's name
+begins with a dot, which would lead upwards, or to a hidden file that means something.
 """
 
 from __future__ import annotations
