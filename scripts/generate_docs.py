@@ -137,7 +137,7 @@ def read_argument(parameter: Any, context: Any) -> Row:
     row = read_row(parameter, context)
     choice = row.written.split()[-1]
     name = choice if "|" in choice else parameter.metavar or parameter.name.upper()
-    name += "…" if parameter.nargs == -1 else ""
+    name = name.removesuffix("...") + ("…" if parameter.nargs == -1 else "")
     is_needed = parameter.required and not row.variable
     return Row(
         name=row.name,

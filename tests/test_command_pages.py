@@ -47,7 +47,8 @@ def test_every_option_and_variable_of_a_command_is_told(name: str) -> None:
         for parameter in part.params:
             wanted = [*parameter.opts, *parameter.secondary_opts]
             if parameter.param_type_name == "argument":
-                wanted = [parameter.metavar] if parameter.metavar else []
+                metavar = (parameter.metavar or "").removesuffix("...")
+                wanted = [metavar] if metavar else []
             for text in (*wanted, *([parameter.envvar] if parameter.envvar else [])):
                 assert text in page
                 assert text in manual

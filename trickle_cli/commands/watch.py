@@ -12,8 +12,6 @@ from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.options import parse_time
 from trickle_cli.commands.running import ExitCode, run
-from trickle_cli.commands.subscribing import notice_reader
-from trickle_cli.commands.taking import notice_waiting
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
 from trickle_cli.errors import ChannelNotFound
@@ -86,6 +84,8 @@ async def _watch(job: _Job) -> ExitCode:
 
     from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
+    from trickle_cli.commands.subscribing import notice_reader
+    from trickle_cli.commands.taking import notice_waiting
     from trickle_cli.commands.watching import (
         Lines,
         has_listing,

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two pictures of the live view.
 REFRESH: Final = 0.25
+#: A table is more to draw, and to read.
+_TABLE_REFRESH: Final = 0.5
 #: Seconds between two lines that say how far it has got; between two objects of JSON.
 _PLAIN_INTERVAL: Final = 5.0
 _JSON_INTERVAL: Final = 1.0
@@ -128,7 +130,7 @@ class Talk:
         """Keep what is shown up to date, until cancelled."""
         progress = self._manner.progress
         if self._live is not None:
-            interval = REFRESH
+            interval = _TABLE_REFRESH if self._is_table else REFRESH
         elif progress is Progress.JSON:
             interval = _JSON_INTERVAL
         elif progress is Progress.PLAIN:
