@@ -148,6 +148,7 @@ LINES = {
     "trickle sub cam > ": ["files"],
     "trickle sub cam 2> log --fr": ["options", "--from"],
     "trickle info cam ": ["values"],
+    "trickle sub cam ": ["channels"],
     "trickle pub cam ": ["files"],
     "trickle serve --data-dir ": ["directories"],
     "trickle serve --port ": ["values"],
@@ -256,9 +257,33 @@ def test_contexts_are_names_and_servers_to_ask(tmp_path: Path) -> None:
         programs.kill()
 
 
+def test_names_come_from_the_server_of_a_context_and_no_other_gets_its_token(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "trickle").mkdir()
+    heard: list[bytes] = []
+    said = listing('{"channels": [{"name": "here"}]}')
+    with answering(said, heard) as url, answering(said, heard) as other:
+        mine = {"server": url, "token": "secret"}
+        content = {"current": "mine", "contexts": {"mine": mine}}
+        (tmp_path / "trickle" / "contexts.json").write_text(json.dumps(content))
+        home = {"XDG_CONFIG_HOME": str(tmp_path)}
+        for words in (["sub", ""], ["sub", f"{url}/"], ["ls", "-s", url, ""]):
+            ask("fish", *words, **home)
+        assert len(heard) == 2  # a pattern is no channel
+        assert all(b"Bearer secret" in request for request in heard)
+        heard.clear()
+        for words in (["sub", f"{other}/"], ["sub", "-s", other, ""]):
+            assert ask("fish", *words, **home)[1:]
+        assert len(heard) == 2
+        assert not any(b"secret" in request for request in heard)
+
+
 @contextmanager
-def answering(said: bytes) -> Iterator[str]:
-    """The URL of a server that says `said`, whatever it is asked, and no more."""
+def answering(said: bytes, heard: list[bytes] | None = None) -> Iterator[str]:
+    """The URL of a server that says `said`, whatever it is asked, and no more. What it
+    is asked is in `heard`."""
+    heard = [] if heard is None else heard
     held: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -266,7 +291,7 @@ def answering(said: bytes) -> Iterator[str]:
             with suppress(OSError):
                 while True:
                     held.append(listener.accept()[0])
-                    held[-1].recv(65536)
+                    heard.append(held[-1].recv(65536))
                     held[-1].sendall(said)
 
         thread = threading.Thread(target=serve)

@@ -103,10 +103,12 @@ DAMAGED = {
     '{"contexts": {}, "current": "a"}': "is damaged",
     '{"contexts": {"a": {"server": "no url"}}, "current": "a"}': "is not the URL of",
     "\x00": "is damaged",
+    '{"contexts": []}': "is damaged",
+    "[" * 100_000: "is damaged",
 }
 
 
-@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_file_is_refused_in_one_line(home: Home, content: str) -> None:
     home.file.parent.mkdir(parents=True)
     home.file.write_text(content)

@@ -69,6 +69,7 @@ WRONG = {
     "sub": "trickle sub: Missing argument 'CHANNEL...'",
     "info a b": "trickle info: Got unexpected extra argument",
     "sub cam --from": "trickle sub: Option '--from' requires an argument",
+    "sub cam -2": "trickle sub: No such option: -2",
     "sub cam --cert": "trickle sub: Option '--cert' requires an argument",
     "sub cam --retry-for -2": "trickle sub: --retry-for: '-2' is not a time",
     "sub cam --on-gap x": "trickle sub: --on-gap: 'x' is none of skip, fail",
@@ -192,6 +193,7 @@ CLOSED = {
     ("2>&-", ""): (2, ""),
     ("2>/dev/full", ""): (1, ""),
     ("2>&-", "sub"): (2, ""),
+    ("2>&-", "sub --format {x} a"): (2, ""),
     ("2>/dev/full", "sub"): (2, ""),
     ("<&- >&- 2>&-", "sub"): (2, ""),
     ("<&-", "sub NOWHERE/a"): (1, "cannot reach"),
@@ -219,6 +221,7 @@ def test_closed_standard_streams_are_no_reason_for_a_traceback(
         code, text = CLOSED[row]
         assert program.ends() == code, (row, program.err)
         assert text in program.err
+        assert not program.out or code == 0, row
         assert program.err.count("\n") == (1 if text else 0), row
 
 
@@ -275,3 +278,16 @@ def test_it_starts_about_as_fast_as_what_it_is_made_of() -> None:
             )
             best[command] = min(best[command], time.perf_counter() - began)
     assert best[ours] / best[floor] <= 1.8, best
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_does_not_wait_for_what_it_works_with(
+    programs: Programs, name: str
+) -> None:
+    """Nor does a shell that completes a line: both load it to know its options."""
+    script = (
+        f"from trickle_cli.commands.table import load; load({name!r}); import sys;"
+        " sys.exit(', '.join({'trio', 'httpx'} & sys.modules.keys()) or 0)"
+    )
+    program = programs.start_other(sys.executable, "-c", script)
+    assert program.ends() == 0, program.err

@@ -360,3 +360,26 @@ def test_a_file_that_is_not_whole_is_said(
     program = programs.run(*replay)
     assert program.ends() == 2
     assert "it has not 4 bytes any more" in program.err
+
+
+def test_a_directory_that_is_recorded_to_takes_no_other(
+    programs: Programs, common: Http, name: str, record: tuple[str, ...], kept: Path
+) -> None:
+    common.make(name, b"one")
+    first = programs.start(*record)
+    wait_until(lambda: (kept / "index.jsonl").exists())
+    second = programs.run(*record, "--append")
+    told = f"trickle record: {kept} is recorded to already — choose another\n"
+    assert (second.ends(), second.err) == (2, told)
+    first.interrupt()
+    assert first.ends() == 130
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1.0])
+def test_times_that_cannot_be_are_refused(
+    programs: Programs, replay: tuple[str, ...], kept: Path, time: float
+) -> None:
+    write(kept, {"data": b"one", "chunks": [[time, 3]]})
+    program = programs.run(*replay)
+    told = f"trickle replay: {kept}/index.jsonl: line 2 is broken\n"
+    assert (program.ends(), program.err) == (2, told)

@@ -190,6 +190,17 @@ def test_a_command_that_fails_is_said_and_the_exit_code(
 # Lines.
 
 
+def test_a_command_that_will_not_end_is_ended_without_a_word(
+    programs: Programs, all_of: Command, three: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "begun"
+    command = f"trap '' TERM; touch {file}; while :; do sleep 1; done"
+    program = programs.start(*all_of, "-q", "--exec", command, three)
+    until(file.exists)
+    program.interrupt()
+    assert (program.ends(), program.err) == (130, "")
+
+
 def test_json_tells_of_each_segment(
     programs: Programs, all_of: Command, three: str, tmp_path: Path
 ) -> None:
@@ -337,6 +348,20 @@ def test_what_is_wrong_with_one_channel_leaves_the_others(
     assert (program.ends(), program.out) == (3, b"zero\none\ntwo\n")
     told = f"trickle sub: {absent}: no channel '{absent}' on {common.url}\n"
     assert told in program.err
+
+
+def test_a_name_that_is_too_long_for_a_file_leaves_the_others(
+    programs: Programs, tmp_path: Path
+) -> None:
+    server, http = programs.serve("--autocreate")
+    http.make("n" * 255, b"long")
+    http.make("cam", b"short")
+    pattern = f"{tmp_path}/{{channel}}-{{seq}}"
+    program = programs.start("sub", "-s", http.url, "*", "-o", pattern)
+    until(lambda: files(tmp_path) == {"cam-0": b"short"})
+    program.says("too long for a file's name")
+    server.interrupt()
+    assert program.ends() == 2
 
 
 def test_a_pattern_needs_the_changefeed(programs: Programs) -> None:

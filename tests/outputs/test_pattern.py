@@ -14,7 +14,9 @@ from trickle_cli.outputs.taken import Segment
 from trickle_cli.protocol.names import check_channel_name
 
 
-def segment(channel: str = "cam", seq: int = 7, started: float = 1.5e9) -> Segment:
+def segment(
+    channel: str = "cam", seq: int = 7, started: float = 1.5e9 + 0.25
+) -> Segment:
     return Segment(channel=channel, seq=seq, type="", started=started, lost=0)
 
 
@@ -24,7 +26,7 @@ def segment(channel: str = "cam", seq: int = 7, started: float = 1.5e9) -> Segme
         ("out.ts", "out.ts"),
         ("seg-{seq:06d}.ts", "seg-000007.ts"),
         ("{channel}/{seq}.ts", "cam/7.ts"),
-        ("{time}.ts", "20170714T024000Z.ts"),
+        ("{time}.ts", "20170714T024000.250000Z.ts"),
         ("{time:%H:%M}.ts", "02:40.ts"),
         ("/a/{channel:>5}", "/a/  cam"),
         ("{{seq}}-{seq:x}", "{seq}-7"),
@@ -79,9 +81,23 @@ def _is_name(text: str) -> bool:
     return True
 
 
-names = st.text("ab.%/ \\é\u202e", min_size=1, max_size=4).filter(
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [(".bashrc", "%2Ebashrc"), ("..", "%2E."), ("a.b", "a.b"), ("%2E", "%252E")],
+)
+def test_no_name_is_that_of_a_hidden_file(name: str, file: str) -> None:
+    assert Pattern("{channel}").path_of(segment(name)) == Path(file)
+
+
+def test_segments_that_come_in_the_same_second_have_different_files() -> None:
+    pattern = Pattern("{time}")
+    one, two = (pattern.path_of(segment(started=1.5e9 + t)) for t in (0.001, 0.002))
+    assert one != two
+
+
+names = st.text("2Eb.%/ \\é\u202e", min_size=1, max_size=4).filter(
     _is_name
-) | st.sampled_from([".", "..", "...", "~", "-rf", " ", "a\\b", "%2F"])
+) | st.sampled_from([".", "..", "...", "%2E", "~", "-rf", " ", "a\\b", "%2F"])
 
 
 @given(names, st.sampled_from(["{channel}", "{channel}/{seq}", "x/{channel}/{seq}"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -86,3 +87,15 @@ def test_only_files_that_are_complete_are_named() -> None:
 
     assert FileName().of(TAKEN) == b"out/7\0"
     assert FileName().of(replace(TAKEN, complete=False)) == b""
+
+
+def test_the_name_of_a_file_is_no_option() -> None:
+    assert FileName().of(replace(TAKEN, file="-rf-7")) == b"./-rf-7\0"
+
+
+@pytest.mark.parametrize(
+    "form", ["{size:99999999999}", "{seq:012345d}", "{text:.1000}"]
+)
+def test_no_field_is_so_wide_that_it_fills_the_memory(form: str) -> None:
+    with pytest.raises(BadConfiguration, match="is too wide"):
+        FormattedLine(form)

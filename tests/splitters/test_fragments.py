@@ -165,6 +165,15 @@ PARTS = st.lists(
 )
 
 
+def test_nothing_is_lost_of_an_init_that_is_too_large_to_be_repeated() -> None:
+    data = box(b"ftyp", b"isom") + box(b"moov", b"m" * MAX_INIT) + FIRST
+    splitter = FormatSplitter(
+        Fragments(repeat_init=True), otherwise=Splitter(seconds=1)
+    )
+    pieces = [data[i : i + 65536] for i in range(0, len(data), 65536)]
+    assert b"".join(cut(splitter, pieces)) == data
+
+
 @settings(deadline=None)
 @given(PARTS, PLACES, st.booleans())
 def test_however_it_comes_in_the_segments_are_the_same(

@@ -245,7 +245,7 @@ def _transport(endpoint: Endpoint, config: ClientConfig) -> httpx.AsyncHTTPTrans
 def _parse(text: str, where: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnexpectedStatus(200, text[:_EXCERPT], what=where) from None
 
 

@@ -1,8 +1,8 @@
 """How a command reads its arguments, beyond what typer does.
 
-A number counted from the end (`trickle fetch cam -2`) looks like an option to typer. It
-is an argument unless an option of the command is called so, or the option before it
-takes it as its value.
+A number counted from the end (`trickle fetch cam -2`) looks like an option to typer. Of
+a command that takes the number of a segment it is an argument, unless an option is
+called so, or the option before it takes it as its value.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Command(TyperCommand):
     def _with_numbers_last(self, args: list[str]) -> list[str]:
         """`args` with the negative numbers among its arguments behind the options,
         where nothing is taken for one."""
+        if all(getattr(parameter, "metavar", "") != "SEQ" for parameter in self.params):
+            return args
         options = [p for p in self.params if p.param_type_name == "option"]
         names = {name for option in options for name in option.opts}
         takers = {

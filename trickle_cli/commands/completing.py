@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import typer
@@ -214,14 +214,13 @@ class Line:
         from trickle_cli.commands.listing import list_channels
         from trickle_cli.protocol.names import quote_channel
 
-        wanted = [
-            name for name in inspect.signature(connecting).parameters if name != "typed"
-        ]
+        typed, *wanted = inspect.signature(connecting).parameters
         options = {option.name: option for option in self._options.values()}
-        if not options.keys() >= set(wanted):
+        if not options.keys() >= {*wanted}:
             return []
-        values = {name: self._value(options[name]) for name in wanted}
-        connect = connecting(self._typed(last), **values)
+        values: dict[str, Any] = {n: self._value(options[n]) for n in wanted}
+        values[typed] = self._typed(last)
+        connect = connecting(**values)
         if "://" in last or last.startswith("unix:"):
             place = last.rpartition("/")[0]
             return [
@@ -233,23 +232,16 @@ class Line:
             items = [item for item in items if not item.value.startswith("-")]
         return items
 
-    def _typed(self, last: str) -> Any:
-        """As click has it of a line that is whole: where each value is from, and what
-        is in the place of arguments."""
+    def _typed(self, last: str) -> _Typed:
         options = {option.name: option for option in self._options.values()}
-
-        def source(name: str) -> object:
-            if name in self._given:
-                return SimpleNamespace(name="COMMANDLINE")
-            is_set = os.environ.get(options[name].envvar or "")
-            return SimpleNamespace(name="ENVIRONMENT") if is_set else None
-
-        argument = self._argument()
-        return SimpleNamespace(
-            get_parameter_source=source,
-            command=self._command,
-            params={} if argument is None else {argument.name: last},
-        )
+        sources = {
+            name: _Source(name="ENVIRONMENT")
+            for name, option in options.items()
+            if os.environ.get(option.envvar or "")
+        }
+        sources |= dict.fromkeys(self._given, _Source(name="COMMANDLINE"))
+        arguments = {argument.name: last for argument in self._arguments}
+        return _Typed(command=self._command, params=arguments, sources=sources)
 
     def _value(self, option: Any) -> Any:
         """What `option` has been given: on the line, by its variable, or by default."""
@@ -260,6 +252,26 @@ class Line:
         if text and option.is_flag:
             return text.lower() in _TRUE
         return text or option.default
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Where a value is from."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Typed:
+    """What `connecting` asks click of a line, of one that is not finished."""
+
+    command: Any
+    params: Mapping[str, str]
+    sources: Mapping[str, _Source]
+
+    def get_parameter_source(self, name: str) -> _Source | None:
+        """As of click's Context."""
+        return self.sources.get(name)
 
 
 def _in_short(text: str | None) -> str:

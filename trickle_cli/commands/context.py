@@ -264,6 +264,6 @@ async def _show(name: str | None, *, as_json: bool) -> ExitCode:
 
 def _say(command: str, text: str) -> None:
     from trickle_cli.display.formats import clean
-    from trickle_cli.display.talk import print_line
+    from trickle_cli.display.lines import print_line
 
     print_line(f"trickle context {command}: {clean(text)}")

@@ -86,7 +86,7 @@ def load() -> Contexts:
         )
     try:
         return _parse(json.loads(content))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadConfiguration(
             f"{path} is damaged ({error}) — mend it, or remove it and add its contexts"
             " again"
@@ -143,7 +143,10 @@ def _without_nothing(context: Context) -> dict[str, Any]:
 
 def _parse(content: Any) -> Contexts:
     """ValueError, TypeError or KeyError for what is not ours."""
-    named = {name: _parse_one(one) for name, one in content["contexts"].items()}
+    contexts = content["contexts"]
+    if not isinstance(contexts, dict):
+        raise TypeError("its contexts have no names")
+    named = {name: _parse_one(one) for name, one in contexts.items()}
     current = content.get("current")
     if current is not None and current not in named:
         raise ValueError("its current context is missing")

@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Endpoint, Subscriber
-from trickle_cli.commands.changes import parse_change
+from trickle_cli.commands.changes import read_change
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
 from trickle_cli.display.talk import Talk
 from trickle_cli.display.transfer import TransfersView, TransferView
@@ -62,6 +62,7 @@ class Following:
         self._until_end = until_end
         self._retry_for = retry_for
         self._following: dict[str, None] = {}
+        self._has_left_out = False
         self._past: list[SubscriberStatistics] = []
         self._present: dict[Subscriber, None] = {}
 
@@ -90,8 +91,10 @@ class Following:
         if url in self._following:
             return
         if len(self._following) >= MAX_CHANNELS:
-            text = f"there are more than {MAX_CHANNELS} channels; it is left out"
-            self._talk.say(f"{endpoint.channel}: {text}")
+            if not self._has_left_out:
+                text = f"there are more than {MAX_CHANNELS} channels; it is left out"
+                self._talk.say(f"{endpoint.channel}: {text}, as may be others")
+            self._has_left_out = True
             return
         self._following[url] = None
         nursery.start_soon(self._one_of_several, endpoint, start, wait)
@@ -158,7 +161,7 @@ class Following:
             try:
                 async for segment in changes:
                     now = segment.latest if now is None else now
-                    added, removed = parse_change(await segment.read())
+                    added, removed = await read_change(segment)
                     if existing is None:
                         self._begin_all(nursery, pattern, added, OLDEST)
                         continue

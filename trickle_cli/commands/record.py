@@ -12,7 +12,6 @@ from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
 from trickle_cli.commands.options import ChannelArgument, parse_start, parse_time
 from trickle_cli.commands.running import ExitCode, naming, run
-from trickle_cli.commands.taking import notice_waiting, tell_gap
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
 
@@ -96,6 +95,7 @@ async def _record(job: _Job) -> ExitCode:
 
     from trickle_cli.client import Subscriber
     from trickle_cli.commands.signals import interruptible
+    from trickle_cli.commands.taking import notice_waiting
     from trickle_cli.display.talk import open_talk
     from trickle_cli.recording import Recorder
 
@@ -147,6 +147,8 @@ class _Recording:
 
     async def run(self, count: float) -> None:
         """Keep so many segments, or all until the end of the channel."""
+        from trickle_cli.commands.taking import tell_gap
+
         async for segment in self._subscriber:
             self.is_whole = tell_gap(segment, self._talk) and self.is_whole
             await self._keep(segment)

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 import typer
@@ -60,17 +60,23 @@ def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
     """Run `program` in trio, and leave with its exit code, or that of its error."""
     import trio
 
-    from trickle_cli.display.formats import clean
-    from trickle_cli.display.talk import print_line
-
     try:
         code = trio.run(program)
     except Exception as raised:  # noqa: BLE001 - the command boundary
-        error = first_error(raised)
-        code = code_of(error)
-        if code is not ExitCode.BROKEN_PIPE:
-            print_line(f"trickle {command}: {clean(_explain(error))}")
+        code = _end(f"trickle {command}", first_error(raised))
     raise typer.Exit(int(code))
+
+
+def _end(command: str, error: BaseException) -> ExitCode:
+    """Say what `error` has ended `command`, if anybody wants to know, and how it ends
+    therefore."""
+    from trickle_cli.display.formats import clean
+    from trickle_cli.display.lines import print_line
+
+    code = code_of(error)
+    if code is not ExitCode.BROKEN_PIPE:
+        print_line(f"{command}: {clean(_explain(error))}")
+    return code
 
 
 @contextmanager
@@ -138,10 +144,8 @@ def main(app: typer.Typer) -> None:
     except click_error as error:
         code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
         _print_usage_error(error)
-    except (OSError, TrickleError) as error:
-        code = code_of(error)
-        if code is not ExitCode.BROKEN_PIPE:
-            print(f"trickle: {_explain(error)}", file=sys.stderr)  # noqa: T201
+    except Exception as error:  # noqa: BLE001 - of a command's options
+        code = _end("trickle", error)
     _leave(int(code or 0))
 
 
@@ -168,14 +172,14 @@ def _click_errors() -> tuple[type[Exception], type[Exception]]:
 def _print_usage_error(error: BaseException) -> None:
     from trickle_cli.commands.complaints import complaint
     from trickle_cli.display.formats import clean
+    from trickle_cli.display.lines import print_line
 
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "trickle"
     line = f"{path}: {clean(complaint(error))} (see {path} --help)"
     if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands, alone
         line = str(error)
-    with suppress(OSError):
-        print(line, file=sys.stderr)  # noqa: T201
+    print_line(line)
 
 
 def _leave(code: int) -> None:

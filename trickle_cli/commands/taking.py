@@ -37,6 +37,7 @@ class Taking:
     is_whole: bool = True
     _moved: float = field(default_factory=trio.current_time)
     _busy: int = 0  # segments that are being handed on
+    _last_ones: int = 0  # those that are counted, and have not got where they go
 
     async def run(self, subscriber: Subscriber, end: int | None = None) -> None:
         """Take what comes from `subscriber`; with `end`, only segments before that."""
@@ -57,7 +58,8 @@ class Taking:
         return f"{channel}: " if self.names_channel else ""
 
     def _is_over(self) -> bool:
-        is_over = self.count == 0 or (self.stops_at_gap and not self.is_whole)
+        has_all = self.count == 0 and not self._last_ones
+        is_over = has_all or (self.stops_at_gap and not self.is_whole)
         if is_over:
             self.enough()
         return is_over
@@ -89,6 +91,11 @@ class Taking:
     async def _finish(
         self, segment: Segment, reader: SegmentReader, writers: Sequence[Writer]
     ) -> None:
+        if self.count is not None:
+            if not self.count:
+                return  # another channel was quicker with the last one
+            self.count -= 1
+            self._last_ones += 1
         prefix = self._prefix(segment.channel)
         taken = Taken(
             segment=segment,
@@ -106,7 +113,7 @@ class Taking:
         for writer in writers:
             taken = await writer.finish(taken)
         if self.count is not None:
-            self.count -= 1
+            self._last_ones -= 1
 
     @contextmanager
     def _handing_on(self) -> Iterator[None]:

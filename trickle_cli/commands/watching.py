@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Control, Endpoint, Subscriber
+from trickle_cli.commands.changes import Change, read_change
 from trickle_cli.commands.taking import tell_gap
 from trickle_cli.display import formats
 from trickle_cli.display.overview import Overview
@@ -140,47 +141,34 @@ async def see_changes(
     async for segment in subscriber:
         tell_gap(segment, lines.talk)
         now = segment.latest if now is None else now
-        change = _parse_change(await segment.read())
+        change = await read_change(segment)
         if existing is None:
             await _write_change(change, lines, listing)
         else:
-            existing.update(dict.fromkeys(change["added"]))
-            for name in change["removed"]:
+            existing.update(dict.fromkeys(change.added))
+            for name in change.removed:
                 existing.pop(name, None)
             if now is None or segment.seq >= now - 1:
-                await _write_change({"added": list(existing)}, lines)
+                change = Change(added=list(existing), removed=[])
+                await _write_change(change, lines)
                 existing = None
         if lines.are_all:
             break
 
 
 async def _write_change(
-    change: Mapping[str, list[str]], lines: Lines, listing: Overview | None = None
+    change: Change, lines: Lines, listing: Overview | None = None
 ) -> None:
     now = datetime.now(UTC)
     time = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    entries = [(what, name) for what, names in change.items() for name in names]
+    told = change._asdict().items()
+    entries = [(what, name) for what, names in told for name in names]
     if entries and listing is not None:
         listing.change = f"{now.astimezone():%H:%M:%S} {' '.join(entries[-1])}"
     await lines.write(
         (f"{what} {name}", {"time": time, "change": what, "channel": name})
         for what, name in entries
     )
-
-
-def _parse_change(data: bytes) -> dict[str, list[str]]:
-    """The names in one segment of a changefeed; of what is not one, none."""
-    try:
-        change = json.loads(data)
-    except ValueError:
-        change = None
-    if not isinstance(change, dict):
-        change = {}
-    return {
-        key: [str(name) for name in names] if isinstance(names, list) else []
-        for key in ("added", "removed")
-        for names in [change.get(key)]
-    }
 
 
 async def _list_channels(subscriber: Subscriber, listing: Overview) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 import trio
 
 from trickle_cli.display.formats import clean
+from trickle_cli.display.lines import print_line
 from trickle_cli.display.manner import Manner, Progress
 
 if TYPE_CHECKING:
@@ -176,16 +177,6 @@ class TalkHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._talk.say(record.getMessage())
-
-
-def print_line(line: str) -> None:
-    """A line to standard error; nothing, if nobody listens there any more."""
-    if sys.stderr is None:  # it was closed when we began; print would take stdout
-        return
-    try:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 @asynccontextmanager

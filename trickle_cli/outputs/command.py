@@ -10,11 +10,14 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import IO
+from typing import IO, Final
 
 import trio
 
 from trickle_cli.outputs.taken import Segment, Taken
+
+#: Seconds that a command may go on when all is to end.
+_ENDING: Final = 5.0
 
 #: What is told of a command that failed: its segment, and how it ended.
 Failed = Callable[[Taken, int], None]
@@ -48,6 +51,7 @@ class Commands:
                     stdin=content.fileno(),
                     env={**os.environ, **_environment(taken)},
                     check=False,
+                    deliver_cancel=_end,
                 )
         finally:
             self._slots.release()
@@ -82,6 +86,14 @@ class CommandInput:
         if self._content is not None:
             self._content.close()
             self._content = None
+
+
+async def _end(process: trio.Process) -> None:
+    """Ask it to end, and end it if it does not listen. Called with a shield, and
+    cancelled when it has ended."""
+    process.terminate()
+    await trio.sleep(_ENDING)
+    process.kill()
 
 
 def _environment(taken: Taken) -> dict[str, str]:

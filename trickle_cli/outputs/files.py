@@ -3,6 +3,7 @@ it is complete; or one for each channel."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Final
 
 import trio
 
+from trickle_cli.errors import BadConfiguration
 from trickle_cli.outputs.pattern import Pattern
 from trickle_cli.outputs.taken import Segment, Taken
 
@@ -35,11 +37,9 @@ class SegmentFile:
     """One of them."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._part = path.with_name(path.name + PART)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._part, flags, 0o666)
+        self._descriptor = _open(self._part, os.O_NOFOLLOW)
 
     async def write(self, data: bytes) -> None:
         await _write_all(self._descriptor, data, self._part)
@@ -69,9 +69,7 @@ class ChannelFiles:
     def open(self, segment: Segment) -> _Appending:
         path = self._pattern.path_of(segment)
         if path not in self._descriptors:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._descriptors[path] = os.open(path, flags, 0o666)
+            self._descriptors[path] = _open(path)
         return _Appending(self._descriptors[path], path)
 
 
@@ -88,6 +86,21 @@ class _Appending:
 
     def drop(self) -> None:
         pass
+
+
+def _open(path: Path, more_flags: int = 0) -> int:
+    """That file, empty, in a folder that is made. BadConfiguration if it cannot be
+    called so, which is the fault of one channel, and not of the disk; OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | more_flags
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise BadConfiguration(
+            f"--output: {path}: too long for a file's name"
+        ) from error
 
 
 async def _write_all(descriptor: int, data: bytes, path: Path) -> None:

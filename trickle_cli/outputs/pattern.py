@@ -2,8 +2,8 @@
 
 What is written around the fields is the user's, and taken as it is; what comes in
 through them is a server's. So a name that is made never leads out of the folders that
-the user has named: nothing that a field brings has a slash in it, and a part of the
-path is never `.` or `..` because of one.
+the user has named: nothing that a field brings has a slash in it, and no channel's name
+begins with a dot, which would lead upwards, or to a hidden file that means something.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from trickle_cli.errors import BadConfiguration
 from trickle_cli.outputs.taken import Segment, parse_form
 
 _FIELDS: Final = {"channel": str, "seq": int, "time": str}
-_TIME: Final = "%Y%m%dT%H%M%SZ"
+#: So fine that no two segments of a channel begin at the same.
+_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Pattern:
@@ -62,5 +63,6 @@ class Pattern:
             text = started.strftime(spec or _TIME)
         else:
             text = format(segment.channel, spec)
-        text = text.replace("/", "%2F").replace("\0", "%00")
-        return text.replace(".", "%2E") if set(text) == {"."} else text
+            if text.startswith((".", "%")):  # the latter to tell names apart
+                text = f"%{ord(text[0]):02X}{text[1:]}"
+        return text.replace("/", "%2F").replace("\0", "%00")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ def stamp(seconds: float) -> str:
 
 
 _Field = Callable[[Taken], object]
+
+#: In how to write a field: more than any line has room for, or any memory.
+_TOO_WIDE: Final = re.compile(r"[0-9]{4}")
 
 #: What there is to say of a segment, by the names that users write.
 FIELDS: Final[Mapping[str, _Field]] = {
@@ -164,7 +168,9 @@ class FileName:
     def of(self, taken: Taken) -> bytes:
         if not (taken.file and taken.complete):
             return b""
-        return taken.file.encode(errors="surrogateescape") + b"\0"
+        # Where it begins with a channel's name, that is no option of what gets it.
+        name = f"./{taken.file}" if taken.file.startswith("-") else taken.file
+        return name.encode(errors="surrogateescape") + b"\0"
 
 
 def parse_form(
@@ -183,5 +189,7 @@ def parse_form(
             known = ", ".join(f"{{{field}}}" for field in fields)
             text = f"{{{name}}} is not one of {known}; a brace itself is written twice"
             raise BadConfiguration(f"{option}: {text}")
+        if name != "time" and _TOO_WIDE.search(spec or ""):
+            raise BadConfiguration(f"{option}: '{{{name}:{spec}}}' is too wide")
         parts.append((literal, name, spec or ""))
     return parts

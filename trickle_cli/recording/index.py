@@ -133,6 +133,8 @@ def _recorded(content: dict[str, Any]) -> Recorded:
         raise ValueError("not a file of ours")
     if not 0 <= segment.began <= segment.ended < _MAX_SIZE:
         raise ValueError("not in time")
+    if not all(0 <= time < _MAX_SIZE for time, _ in segment.chunks):
+        raise ValueError("not in time")
     if sum(size for _, size in segment.chunks) != segment.size:
         raise ValueError("not all of it")
     return segment

@@ -3,6 +3,7 @@ we are: nothing here waits for a peer."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,12 +84,23 @@ class Recorder:
         self._extension = ""
         self._index: IO[str] | None = None
         self._file: IO[bytes] | None = None
-        self._prepare(append=append)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._prepare(append=append)
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._started = clock()
 
     def _prepare(self, *, append: bool) -> None:
         directory = self._directory
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadConfiguration(
+                f"{directory} is recorded to already — choose another"
+            ) from None
         if append and (directory / INDEX).exists():
             read_index(str(directory))
             _cut_torn_line(directory / INDEX)
@@ -110,6 +122,7 @@ class Recorder:
             if file is not None:
                 with suppress(OSError):  # it was told when it was written to
                     file.close()
+        os.close(self._lock)
 
     @property
     def has_begun(self) -> bool:

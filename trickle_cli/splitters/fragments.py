@@ -169,9 +169,7 @@ class Fragments:
 
     def _pass_on(self) -> Iterator[bytes]:
         """All that was read."""
-        data, self._data = self._data[: self._here], self._data[self._here :]
-        self._here = 0
-        self._place += len(data)
+        data = self._data[: self._here]
         if not data:
             return
         if self._repeat_init and not self._has_moof:
@@ -179,4 +177,6 @@ class Fragments:
             self._init_size += len(data)
             if self._init_size > MAX_INIT:
                 raise BadContent(_TOO_LARGE)
+        self._data, self._here = self._data[self._here :], 0
+        self._place += len(data)
         yield data
