@@ -229,7 +229,8 @@ class Control:
 
 
 def _transport(endpoint: Endpoint, config: ClientConfig) -> httpx.AsyncHTTPTransport:
-    tls = config.tls if config.tls is not None else True
+    # To make a context takes longer than all else there is to do.
+    tls = endpoint.scheme == "https" and (config.tls or True)
     if endpoint.uds:
         return httpx.AsyncHTTPTransport(uds=endpoint.uds)
     proxy = proxy_for(endpoint) if config.trust_env else None

@@ -65,8 +65,8 @@ def _json(found: ChannelStatistics | Head, name: str) -> Iterable[str]:
 
     if isinstance(found, Head):
         known = {"name": name, "head": found.seq, "closed": found.closed}
-        return [json.dumps(known, ensure_ascii=False)]
-    return [json.dumps(asdict(found), ensure_ascii=False)]
+        return [json.dumps(known)]
+    return [json.dumps(asdict(found))]
 
 
 def _text(found: ChannelStatistics | Head, url: str) -> Iterable[str]:

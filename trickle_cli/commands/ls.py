@@ -127,10 +127,7 @@ def _lines(channels: list[ChannelStatistics], job: _Job) -> Iterable[str]:
     if job.print0:
         return (f"{channel.name}\0" for channel in channels)
     if job.as_json:
-        return (
-            json.dumps(asdict(channel), ensure_ascii=False) + "\n"
-            for channel in channels
-        )
+        return (json.dumps(asdict(channel)) + "\n" for channel in channels)
     if job.names:
         return (f"{clean(channel.name)}\n" for channel in channels)
     is_terminal = os.isatty(1)

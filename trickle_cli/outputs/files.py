@@ -39,7 +39,7 @@ class SegmentFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._part = path.with_name(path.name + PART)
-        self._descriptor = _open(self._part, os.O_NOFOLLOW)
+        self._descriptor = _open(self._part, os.O_NOFOLLOW | os.O_TRUNC)
 
     async def write(self, data: bytes) -> None:
         await _write_all(self._descriptor, data, self._part)
@@ -60,17 +60,18 @@ class SegmentFile:
 
 
 class ChannelFiles:
-    """A file for each channel, with its segments one behind the other."""
+    """A file for each channel, with its segments one behind the other. It is open as
+    long as a segment goes there: channels may come and go for days."""
 
     def __init__(self, pattern: Pattern) -> None:
         self._pattern = pattern
-        self._descriptors: dict[Path, int] = {}
+        self._begun: set[Path] = set()
 
     def open(self, segment: Segment) -> _Appending:
         path = self._pattern.path_of(segment)
-        if path not in self._descriptors:
-            self._descriptors[path] = _open(path)
-        return _Appending(self._descriptors[path], path)
+        descriptor = _open(path, os.O_APPEND if path in self._begun else os.O_TRUNC)
+        self._begun.add(path)
+        return _Appending(descriptor, path)
 
 
 class _Appending:
@@ -85,13 +86,15 @@ class _Appending:
         return replace(taken, file=str(self._path))
 
     def drop(self) -> None:
-        pass
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
-def _open(path: Path, more_flags: int = 0) -> int:
-    """That file, empty, in a folder that is made. BadConfiguration if it cannot be
+def _open(path: Path, more_flags: int) -> int:
+    """That file, in a folder that is made. BadConfiguration if it cannot be
     called so, which is the fault of one channel, and not of the disk; OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | more_flags
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | more_flags
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)

@@ -135,7 +135,7 @@ class JsonLine:
             told["file"] = taken.file
         if self._payload is not None:
             told["payload"] = FIELDS[self._payload](taken)
-        return json.dumps(told, ensure_ascii=False).encode(errors="replace") + b"\n"
+        return json.dumps(told).encode() + b"\n"
 
 
 class FormattedLine:
