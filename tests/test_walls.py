@@ -25,19 +25,21 @@ ALLOWED = {
         "splitters",
         "statistics",
         "stdio",
+        "times",
     },
-    "display": {"statistics"},
-    "server": {"access", "protocol", "relay", "statistics", "version"},
+    "display": {"statistics", "times"},
+    "server": {"access", "protocol", "relay", "statistics", "times", "version"},
     "access": set(),
     "client": {"protocol", "statistics"},
     "relay": {"protocol"},
-    "outputs": {"stdio"},
+    "outputs": {"stdio", "times"},
     "recording": set(),
     "splitters": set(),
     "protocol": set(),
     "stdio": set(),
     "statistics": set(),
     "errors": set(),
+    "times": set(),
     "version": set(),
     # What there is for users, imported when it is asked for.
     "__init__": {
@@ -52,7 +54,7 @@ ALLOWED = {
 }
 
 #: Parts that compute and nothing else: no I/O, no clock, no logging.
-PURE = {"protocol", "splitters", "errors", "statistics"}
+PURE = {"protocol", "splitters", "errors", "statistics", "times"}
 IMPURE = {
     "asyncio",
     "httpx",

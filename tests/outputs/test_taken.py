@@ -16,7 +16,6 @@ from trickle_cli.outputs.taken import (
     JsonLine,
     Segment,
     Taken,
-    stamp,
 )
 
 PAYLOAD = b"caf\xc3\xa9 \xff\n"
@@ -28,10 +27,6 @@ TAKEN = Taken(
     payload=PAYLOAD,
     file="out/7",
 )
-
-
-def test_times_are_in_utc_to_the_millisecond() -> None:
-    assert stamp(1.5e9 + 0.1234) == "2017-07-14T02:40:00.123Z"
 
 
 @pytest.mark.parametrize(

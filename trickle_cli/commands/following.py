@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Endpoint, Subscriber
-from trickle_cli.commands.changes import read_change
+from trickle_cli.commands.changes import follow
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
 from trickle_cli.display.talk import Talk
 from trickle_cli.display.transfer import TransfersView, TransferView
@@ -150,8 +150,7 @@ class Following:
     async def _follow(self, pattern: Endpoint) -> None:
         """Read the channels whose names fit, until the server stops."""
         feed = replace(pattern, channel=CHANGEFEED)
-        existing: dict[str, None] | None = {}
-        now = None
+        start = self._start
         async with (
             Subscriber(
                 feed, start=OLDEST, config=self._config, retry_for=self._retry_for
@@ -159,20 +158,11 @@ class Following:
             trio.open_nursery() as nursery,
         ):
             try:
-                async for segment in changes:
-                    now = segment.latest if now is None else now
-                    added, removed = await read_change(segment)
-                    if existing is None:
-                        self._begin_all(nursery, pattern, added, OLDEST)
-                        continue
-                    existing.update(dict.fromkeys(added))
-                    for name in removed:
-                        existing.pop(name, None)
-                    if now is None or segment.seq >= now - 1:
-                        self._begin_all(nursery, pattern, [*existing], self._start)
-                        existing = None
-                        if self._until_end:
-                            break
+                async for change in follow(changes):
+                    self._begin_all(nursery, pattern, change.added, start)
+                    start = OLDEST
+                    if self._until_end:
+                        break
             except ChannelNotFound as error:
                 raise ChannelNotFound(
                     error.channel, where=feed.server, hint=_NO_FEED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from trickle_cli.commands.options import ChannelArgument, parse_start, parse_tim
 from trickle_cli.commands.running import ExitCode, naming, run
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
+from trickle_cli.times import stamp
 
 if TYPE_CHECKING:
     from trickle_cli.client import SegmentReader, Subscriber
@@ -178,16 +180,13 @@ class _Recording:
             self.is_whole = False
 
     def _session(self, segment: SegmentReader) -> Session:
-        from datetime import UTC, datetime
-
         from trickle_cli.protocol.names import DEFAULT_TYPE
         from trickle_cli.recording import Session
 
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return Session(
             channel=self._subscriber.endpoint.channel,
             type=segment.type or DEFAULT_TYPE,
-            started=now.replace("+00:00", "Z"),
+            started=stamp(time.time()),
         )
 
     def summarize(self) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Control, Endpoint, Subscriber
-from trickle_cli.commands.changes import Change, read_change
+from trickle_cli.commands.changes import Change, follow
 from trickle_cli.commands.taking import tell_gap
 from trickle_cli.display import formats
 from trickle_cli.display.overview import Overview
@@ -18,6 +18,7 @@ from trickle_cli.display.talk import Talk, View
 from trickle_cli.display.timeline import Timeline
 from trickle_cli.errors import NotAllowed, TrickleError, UnexpectedStatus
 from trickle_cli.outputs import Output
+from trickle_cli.times import stamp
 
 #: Seconds between two looks at a page of the server's.
 _INTERVAL: Final = 1.0
@@ -136,22 +137,10 @@ async def see_changes(
     lines.show(listing)
     if lines.has_view:
         nursery.start_soon(_list_channels, subscriber, listing)
-    existing: dict[str, None] | None = {}
-    now = None
-    async for segment in subscriber:
-        tell_gap(segment, lines.talk)
-        now = segment.latest if now is None else now
-        change = await read_change(segment)
-        if existing is None:
-            await _write_change(change, lines, listing)
-        else:
-            existing.update(dict.fromkeys(change.added))
-            for name in change.removed:
-                existing.pop(name, None)
-            if now is None or segment.seq >= now - 1:
-                change = Change(added=list(existing), removed=[])
-                await _write_change(change, lines)
-                existing = None
+    is_first = True
+    async for change in follow(subscriber, lambda gap: tell_gap(gap, lines.talk)):
+        await _write_change(change, lines, None if is_first else listing)
+        is_first = False
         if lines.are_all:
             break
 
@@ -160,7 +149,7 @@ async def _write_change(
     change: Change, lines: Lines, listing: Overview | None = None
 ) -> None:
     now = datetime.now(UTC)
-    time = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = stamp(now)
     told = change._asdict().items()
     entries = [(what, name) for what, names in told for name in names]
     if entries and listing is not None:

@@ -16,9 +16,9 @@ import logging
 import os
 import select
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 import trio
@@ -26,6 +26,7 @@ import trio
 from trickle_cli.display.formats import clean
 from trickle_cli.display.lines import print_line
 from trickle_cli.display.manner import Manner, Progress
+from trickle_cli.times import stamp
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -119,9 +120,8 @@ class Talk:
             print_line(line)
 
     def _print_record(self, record: Mapping[str, object]) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        time = now.replace("+00:00", "Z")
-        print_line(json.dumps({"time": time, "command": self._command, **record}))
+        told = {"time": stamp(time.time()), "command": self._command, **record}
+        print_line(json.dumps(told))
 
     def show(self, view: View) -> None:
         """From now on, show that again and again, in the manner that was chosen."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from trickle_cli.display import formats
 from trickle_cli.display.meter import Meter
 from trickle_cli.display.terminals import size_of, speaks_unicode
+from trickle_cli.times import stamp
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,13 +74,9 @@ class TimedSegment:
             "rate": None if self.rate is None else round(self.rate),
             "readers": self.readers,
             "complete": self.complete,
-            "started": _rfc3339(self.started),
-            "ended": None if self.ended is None else _rfc3339(self.ended),
+            "started": stamp(self.started),
+            "ended": None if self.ended is None else stamp(self.ended),
         }
-
-
-def _rfc3339(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Timeline:

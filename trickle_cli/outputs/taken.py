@@ -8,10 +8,10 @@ import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from trickle_cli.errors import BadConfiguration
+from trickle_cli.times import stamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,6 @@ class Outlet(Protocol):
 
     def open(self, segment: Segment) -> Writer:
         """For a segment that begins. OSError."""
-
-
-def stamp(seconds: float) -> str:
-    """A time as RFC 3339 has it, in UTC: `2026-01-02T03:04:05.678Z`."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 _Field = Callable[[Taken], object]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
+
+from trickle_cli.times import stamp
 
 
 class Entry:
@@ -54,9 +55,8 @@ class Entry:
 
     def encode(self) -> str:
         """As one line of JSON."""
-        when = datetime.fromtimestamp(self.began, UTC)
         fields: dict[str, Any] = {
-            "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": stamp(self.began),
             "peer": self.peer,
             "method": self.method,
             "target": self.target,

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Final
 
 import trio
@@ -17,6 +16,7 @@ from trickle_cli.relay import Channel, Hub
 from trickle_cli.server.changes import is_visible
 from trickle_cli.server.connection import Connection
 from trickle_cli.statistics import ChannelStatistics
+from trickle_cli.times import stamp
 from trickle_cli.version import __version__
 
 _JSON: Final = "application/json"
@@ -43,8 +43,8 @@ def snapshot(hub: Hub, channels: Iterable[Channel]) -> list[ChannelStatistics]:
             readers=channel.readers,
             publishers=channel.publishers,
             rate=round(channel.rate(now), 1),
-            created=_utc(channel.created + offset),
-            written=_utc(channel.written + offset) if channel.has_content else None,
+            created=stamp(channel.created + offset),
+            written=stamp(channel.written + offset) if channel.has_content else None,
             closed=channel.closed,
             lossless=channel.lossless,
             let_go=0 if channel.flow is None else channel.flow.let_go,
@@ -59,12 +59,6 @@ def _told(statistics: ChannelStatistics) -> dict[str, object]:
     if not statistics.lossless:
         del told["let_go"]
     return told
-
-
-def _utc(seconds: float) -> str:
-    """RFC 3339."""
-    when = datetime.fromtimestamp(seconds, UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def show_channel(hub: Hub, channel: Channel) -> Answer:
