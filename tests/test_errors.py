@@ -50,10 +50,15 @@ HINT = "trickle create cam1"
             "channel 'cam1' on http://h:1 has vanished: if more was published, it is"
             " lost",
         ),
-        (SegmentTooLarge(3), "segment 3 is larger than the server allows"),
+        (
+            SegmentTooLarge(3),
+            "segment 3 is larger than the server allows"
+            " — cut it smaller, or raise its --max-segment",
+        ),
         (
             SegmentTooLarge(3, 99),
-            "segment 3 is larger than the server allows (99 bytes)",
+            "segment 3 is larger than the server allows (99 bytes)"
+            " — cut it smaller, or raise its --max-segment",
         ),
         (SegmentConflict(3, 8), "segment 3 is complete already; the head is 8"),
         (

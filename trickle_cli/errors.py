@@ -134,7 +134,10 @@ class SegmentTooLarge(TrickleError):
 
     def __init__(self, seq: int, limit: int | None = None) -> None:
         size = f" ({limit} bytes)" if limit is not None else ""
-        super().__init__(f"segment {seq} is larger than the server allows{size}")
+        super().__init__(
+            f"segment {seq} is larger than the server allows{size}"
+            " — cut it smaller, or raise its --max-segment"
+        )
         self.seq = seq
         self.limit = limit
 

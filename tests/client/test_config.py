@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -260,6 +261,22 @@ async def test_a_proxy_that_fails_is_named(
         environment.setenv("HTTP_PROXY", server.url)
         with pytest.raises(ConnectionFailed, match=f"the proxy {server.url}"):
             await connect(Endpoint.parse("cam", "http://host.example"))
+
+
+async def test_a_proxy_that_is_not_there_is_told_from_the_server(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        where = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        environment.setenv("HTTP_PROXY", where)
+        endpoint = Endpoint.parse("cam", "http://host.example")
+        words = f"^cannot reach {endpoint.server} by the proxy {where}: connection ref"
+        with pytest.raises(ConnectionFailed, match=words):
+            await connect(endpoint)
+        async with Control(endpoint) as control:
+            with pytest.raises(ConnectionFailed, match=words):
+                await control.next()
 
 
 # What Control tells of channels and segments.

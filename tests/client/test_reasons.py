@@ -88,6 +88,12 @@ def test_only_a_refusal_comes_with_the_advice_to_start_a_server() -> None:
     )
 
 
+def test_a_proxy_in_between_is_named_and_no_server_advised() -> None:
+    assert unreachable("http://host", _REFUSED, "http://proxy:3128") == (
+        "cannot reach http://host by the proxy http://proxy:3128: connection refused"
+    )
+
+
 # Both ways to send requests, which say the same.
 
 Ask = Callable[[Endpoint], Any]
@@ -162,7 +168,9 @@ async def test_a_server_that_does_not_speak_tls(ask: Ask) -> None:
 
     async with scripted(script) as server:
         endpoint = Endpoint.parse("cam", server.url.replace("http:", "https:"))
-        with pytest.raises(ConnectionFailed, match="wrong version number$"):
+        with pytest.raises(
+            ConnectionFailed, match="wrong version number — if it does not"
+        ):
             await ask(endpoint)
 
 

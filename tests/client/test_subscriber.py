@@ -383,6 +383,7 @@ async def test_what_cannot_be_gone_on_with_is_incomplete(instead: bytes) -> None
         read.set()
         assert await segment.read() == b""
         assert segment.incomplete
+        assert subscriber.statistics().incomplete == 1
         with pytest.raises(ChannelClosed):
             await subscriber.read()
         assert subscriber.statistics().incomplete == 1

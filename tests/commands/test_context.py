@@ -55,6 +55,20 @@ def test_the_first_one_is_current_and_another_when_it_is_chosen(home: Home) -> N
     assert home.run("context use two").ends() == 2
 
 
+def test_what_becomes_of_the_current_one_is_said(home: Home) -> None:
+    say = "trickle context"
+    assert home.run("context add one -s http://one").err == (
+        f"{say} add: 'one' is http://one — the current context\n"
+    )
+    assert home.run("context add two -s http://two").err == (
+        f"{say} add: 'two' is http://two — trickle context use two\n"
+    )
+    assert home.run("context rm two").err == f"{say} rm: 'two' is forgotten\n"
+    assert home.run("context rm one").err == (
+        f"{say} rm: 'one' is forgotten; none is the current one now\n"
+    )
+
+
 def test_without_any_that_is_said(home: Home) -> None:
     program = home.run("context ls")
     assert (program.ends(), program.out) == (0, b"")

@@ -28,6 +28,10 @@ def test_a_server_is_measured_and_no_channel_is_left_open(programs: Programs) ->
         f"{kind}, 3 times: min/avg/max = N/N/N ms"
         for kind in ("round trip", "first byte")
     ]
+    for kind, total in (("round trip", lines[7]), ("first byte", lines[8])):
+        times = [line.split()[-2] for line in lines[1:7] if f": {kind} " in line]
+        least, _, most = total.removesuffix(" ms").rpartition(" ")[2].split("/")
+        assert (least, most) == (min(times, key=float), max(times, key=float))
     (left,) = (
         channel
         for channel in json.loads(http.get("/"))["channels"]

@@ -349,6 +349,19 @@ def test_a_reader_that_goes_before_anything_came_ends_it_quietly(
     assert (program.ends(), program.err) == (141, "")
 
 
+def test_a_reader_that_has_all_may_go_before_the_channel_ends(
+    programs: Programs, common: Http, sub: Command, name: str
+) -> None:
+    common.make(name, b"all of it")
+    script = (
+        '"$@" | { head -c 9; exec <&-; echo has all >&2; }; exit "${PIPESTATUS[0]}"'
+    )
+    program = shell(programs, script, *sub, name)
+    assert program.says("has all")
+    common.close(name)
+    assert (program.ends(), program.out) == (0, b"all of it")
+
+
 # Interruptions.
 
 

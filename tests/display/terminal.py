@@ -32,6 +32,7 @@ class Terminal:
     def __init__(self, columns: int, lines: int, descriptor: int) -> None:
         self.columns = columns
         self.descriptor = descriptor  # of the side that programs write to
+        self.keyboard: trio.lowlevel.FdStream | None = None
         self.raw = b""
         self._screen = pyte.Screen(columns, lines)
         self._wide_screen = pyte.Screen(1000, lines)  # on which nothing is wrapped
@@ -46,6 +47,11 @@ class Terminal:
         for stream in self._streams:
             stream.feed(data)
         self._changed.unpark_all()
+
+    async def type_in(self, data: bytes) -> None:
+        """What a person types, which the terminal shows."""
+        assert self.keyboard is not None
+        await self.keyboard.send_all(data)
 
     @property
     def screen(self) -> list[str]:
@@ -102,6 +108,7 @@ async def open_terminal(columns: int = 80, lines: int = 24) -> AsyncIterator[Ter
             trio.lowlevel.FdStream(person) as stream,
             trio.open_nursery() as tasks,
         ):
+            terminal.keyboard = stream
             tasks.start_soon(_read, stream, terminal)
             yield terminal
             tasks.cancel_scope.cancel()
@@ -160,11 +167,12 @@ _MARK: Final = b"\x1b7\x1b8"
 async def running(
     terminal: Terminal,
     *arguments: str,
+    shares_stdin: bool = False,
     shares_stdout: bool = False,
     environment: Mapping[str, str | None] | None = None,
 ) -> AsyncIterator[Program]:
-    """`trickle` with its standard error on `terminal`, and its standard output, if
-    it shares that. A variable that is None is not set."""
+    """`trickle` with its standard error on `terminal`, and its standard input and
+    output, if it shares those. A variable that is None is not set."""
     variables: dict[str, str | None] = {
         "PATH": os.environ["PATH"],
         "TERM": "xterm-256color",
@@ -173,7 +181,7 @@ async def running(
     }
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "trickle_cli", *arguments],
-        stdin=subprocess.PIPE,
+        stdin=terminal.descriptor if shares_stdin else subprocess.PIPE,
         stdout=terminal.descriptor if shares_stdout else subprocess.PIPE,
         stderr=terminal.descriptor,
         env={name: value for name, value in variables.items() if value is not None},

@@ -164,6 +164,19 @@ async def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
     assert terminal.screen[1].startswith("trickle pub: sent 1 segment, 4 B in ")
 
 
+async def test_what_is_typed_is_alone_there(
+    server: OurServer, terminal: Terminal
+) -> None:
+    typing = ("pub", "-s", server.url, "cam")
+    async with running(terminal, *typing, shares_stdin=True) as program:
+        await terminal.find("publishing to")
+        await terminal.type_in(b"typed\n\x04")
+        assert await program.end() == 0
+    assert terminal.screen[-2] == "typed"
+    assert terminal.screen[-1].startswith("trickle pub: sent 1 segment, 6 B in ")
+    assert not terminal.has_commands
+
+
 async def test_data_on_the_terminal_is_alone_there(
     server: OurServer, terminal: Terminal
 ) -> None:

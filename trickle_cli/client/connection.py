@@ -18,7 +18,7 @@ import trio
 
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.endpoint import Endpoint
-from trickle_cli.client.proxy import proxy_for, tunnel
+from trickle_cli.client.proxy import Proxy, proxy_for, tunnel
 from trickle_cli.client.reasons import reason_of, unreachable
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
 from trickle_cli.protocol.http1 import (
@@ -127,22 +127,25 @@ class Connection:
 async def connect(endpoint: Endpoint, config: ClientConfig | None = None) -> Connection:
     """Connect to the server of `endpoint`. Raises ConnectionFailed."""
     where = endpoint.server
+    config = config or ClientConfig()
+    proxy = proxy_for(endpoint) if config.trust_env else None
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
-            stream = await _open_stream(endpoint, config or ClientConfig())
+            stream = await _open_stream(endpoint, config, proxy)
             return Connection(stream, where)
     except trio.TooSlowError:
         text = f"cannot reach {where}: no answer within {CONNECT_TIMEOUT} s"
         raise ConnectionFailed(text) from None
     except _FAILURES as error:
-        raise ConnectionFailed(unreachable(where, error)) from error
+        raise ConnectionFailed(unreachable(where, error, proxy)) from error
 
 
-async def _open_stream(endpoint: Endpoint, config: ClientConfig) -> trio.abc.Stream:
+async def _open_stream(
+    endpoint: Endpoint, config: ClientConfig, proxy: Proxy | None
+) -> trio.abc.Stream:
     stream: trio.abc.Stream
     if endpoint.uds:
         return await trio.open_unix_socket(endpoint.uds)
-    proxy = proxy_for(endpoint) if config.trust_env else None
     if proxy is None:
         stream = await _open_tcp(endpoint.host, endpoint.port)
     else:

@@ -15,7 +15,7 @@ import trio
 
 from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.endpoint import Endpoint
-from trickle_cli.client.proxy import proxy_for
+from trickle_cli.client.proxy import Proxy, proxy_for
 from trickle_cli.client.reasons import unreachable
 from trickle_cli.errors import (
     ChannelClosed,
@@ -91,8 +91,11 @@ class Control:
     def __init__(self, endpoint: Endpoint, config: ClientConfig | None = None) -> None:
         self._endpoint = endpoint
         self._config = config = config or ClientConfig()
+        self._proxy = proxy_for(endpoint) if config.trust_env else None
         self._client = httpx.AsyncClient(
-            timeout=TIMEOUT, transport=_transport(endpoint, config), trust_env=False
+            timeout=TIMEOUT,
+            transport=_transport(endpoint, config, self._proxy),
+            trust_env=False,
         )
 
     async def __aenter__(self) -> Control:
@@ -220,7 +223,8 @@ class Control:
             response = await self._client.request(method, url, headers=sent)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             # The latter two: it is strict about hosts, which no resolver knows either.
-            raise ConnectionFailed(unreachable(endpoint.server, error)) from error
+            text = unreachable(endpoint.server, error, self._proxy)
+            raise ConnectionFailed(text) from error
         response.headers.encoding = "latin-1"  # any bytes are: none is lost, or fails
         head = Response(
             response.status_code, fields_of(response.headers.multi_items()), True, False
@@ -228,12 +232,13 @@ class Control:
         return decode(head), response.text.strip()
 
 
-def _transport(endpoint: Endpoint, config: ClientConfig) -> httpx.AsyncHTTPTransport:
+def _transport(
+    endpoint: Endpoint, config: ClientConfig, proxy: Proxy | None
+) -> httpx.AsyncHTTPTransport:
     # To make a context takes longer than all else there is to do.
     tls = endpoint.scheme == "https" and (config.tls or True)
     if endpoint.uds:
         return httpx.AsyncHTTPTransport(uds=endpoint.uds)
-    proxy = proxy_for(endpoint) if config.trust_env else None
     if proxy is None:
         return httpx.AsyncHTTPTransport(verify=tls)
     fields = {"Proxy-Authorization": proxy.authorization.decode()}

@@ -12,6 +12,9 @@ from typing import Final
 #: What OpenSSL's words come in: "[SSL: WRONG_VERSION_NUMBER] ... (_ssl.c:1006)".
 _WRAPPING: Final = re.compile(r"^\[.*?\] | \(_ssl\.c:\d+\)$")
 
+#: OpenSSL's word for an answer that is not TLS.
+_NO_TLS: Final = "wrong version number"
+
 
 def reason_of(error: BaseException) -> str:
     """The most telling part of `error`: the system's word, if there is one in what
@@ -44,7 +47,15 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return inner
 
 
-def unreachable(where: str, error: BaseException) -> str:
-    """The message for a server at `where` that cannot be connected to."""
-    hint = " — is a server running there? (trickle serve)" if is_refusal(error) else ""
-    return f"cannot reach {where}: {reason_of(error)}{hint}"
+def unreachable(where: str, error: BaseException, proxy: object = None) -> str:
+    """The message for a server at `where` that cannot be connected to, by `proxy`, if
+    one is in between: then that may be what is missing."""
+    reason = reason_of(error)
+    if proxy is not None:
+        return f"cannot reach {where} by the proxy {proxy}: {reason}"
+    hint = ""
+    if is_refusal(error):
+        hint = " — is a server running there? (trickle serve)"
+    elif reason == _NO_TLS:
+        hint = " — if it does not encrypt, its URL begins with http:"
+    return f"cannot reach {where}: {reason}{hint}"

@@ -274,7 +274,7 @@ class Subscriber:
             segments=self._segments,
             size=self._size + (0 if reader is None else size),
             lost=self._lost,
-            incomplete=self._incomplete,
+            incomplete=self._incomplete + (reader is not None and reader.incomplete),
             reconnects=self._reconnects,
             waiting=self._waiting,
         )

@@ -133,8 +133,8 @@ async def _add(
     with contexts.changing() as states:
         states.append(states[-1].with_one(name, made))
     is_current = states[-1].current == name
-    note = "is the current context" if is_current else f"trickle context use {name}"
-    _say("add", f"'{name}' is {server}; {note}")
+    note = "the current context" if is_current else f"trickle context use {name}"
+    _say("add", f"'{name}' is {server} — {note}")
     return ExitCode.DONE
 
 
@@ -216,8 +216,10 @@ async def _rm(name: str) -> ExitCode:
     from trickle_cli.commands import contexts
 
     with contexts.changing() as states:
+        is_current = states[-1].current == name
         states.append(states[-1].without(name))
-    _say("rm", f"'{name}' is forgotten")
+    note = "; none is the current one now" if is_current else ""
+    _say("rm", f"'{name}' is forgotten{note}")
     return ExitCode.DONE
 
 

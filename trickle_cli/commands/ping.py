@@ -337,13 +337,14 @@ class _Report:
         """Least, mean and most of each."""
         for name, times in self._times.items():
             least, mean, most = (
-                round(time * 1000, 3)
+                time * 1000
                 for time in (min(times), sum(times) / len(times), max(times))
             )
             if self._as_json:
                 record = {"target": self.target, "what": name, "count": len(times)}
                 numbers = {"min_ms": least, "avg_ms": mean, "max_ms": most}
-                self._print(json.dumps({**record, **numbers}))
+                rounded = {key: round(number, 3) for key, number in numbers.items()}
+                self._print(json.dumps({**record, **rounded}))
             else:
                 self._print(
                     f"{name}, {len(times)} times:"

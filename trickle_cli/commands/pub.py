@@ -154,7 +154,7 @@ async def _pub(job: _Job) -> ExitCode:
     _check_name(endpoint)
     check_files(job.files)
     async with (
-        open_talk("pub", job.manner, stdout=job.tee) as talk,
+        open_talk("pub", job.manner, stdin=STDIN in job.files, stdout=job.tee) as talk,
         interruptible(lambda: talk.say(_FINISHING)) as interruption,
         _open_tee(is_wanted=job.tee) as tee,
         open_input(job.files[0], talk) as first,

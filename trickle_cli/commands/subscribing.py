@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -26,6 +27,9 @@ from trickle_cli.outputs.files import ChannelFiles, SegmentFiles
 from trickle_cli.outputs.pattern import Pattern
 from trickle_cli.outputs.stream import Lines, Stream
 from trickle_cli.outputs.taken import Line, Outlet, Taken
+
+#: Seconds in which a channel whose readers have all of it ends, as a rule.
+_ENDING: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +216,11 @@ class _Limits:
 
 
 async def notice_reader(output: Output) -> None:
-    """End when whoever reads our output has gone, also while nothing comes in."""
+    """End when whoever reads our output has gone, also while nothing comes in. One that
+    has taken all, as tar has at the end of an archive, goes before the channel ends:
+    that is no failure if it does then."""
     await output.reader_gone()
+    await trio.sleep(_ENDING)
     raise BrokenPipeError
 
 

@@ -181,14 +181,20 @@ class TalkHandler(logging.Handler):
 
 @asynccontextmanager
 async def open_talk(
-    command: str, manner: Manner, *, stdout: bool = False, table: bool = False
+    command: str,
+    manner: Manner,
+    *,
+    stdin: bool = False,
+    stdout: bool = False,
+    table: bool = False,
 ) -> AsyncIterator[Talk]:
     """Talk for `command` in that `manner`. Without a choice it is live if there is a
-    terminal for it alone: if the command writes to `stdout`, and that is a terminal
-    too, the data goes there. With `table`, that terminal gets what is shown instead,
-    and keeps the last of it."""
+    terminal for it alone: if the command reads `stdin` or writes to `stdout`, and that
+    is a terminal too, what is typed or the data goes there. With `table`, that terminal
+    gets what is shown instead, and keeps the last of it."""
     is_table = table and can_show_table(manner)
-    is_live = is_table or _is_live(manner, stdout=stdout)
+    has_other_use = (stdin and os.isatty(0)) or (stdout and os.isatty(1))
+    is_live = is_table or _is_live(manner, has_other_use=has_other_use)
     live = _open_live(stdout=is_table) if is_live else None
     with live or nullcontext():
         talk = Talk(command, manner, live, is_table=is_table)
@@ -209,11 +215,11 @@ def can_show_table(manner: Manner) -> bool:
     return is_wanted and _has_terminal(sys.stdout)
 
 
-def _is_live(manner: Manner, *, stdout: bool) -> bool:
+def _is_live(manner: Manner, *, has_other_use: bool) -> bool:
     if manner.quiet:
         return False
     if manner.progress is Progress.AUTO:
-        return _has_terminal(sys.stderr) and not (stdout and os.isatty(1))
+        return _has_terminal(sys.stderr) and not has_other_use
     return manner.progress is Progress.LIVE and sys.stderr is not None
 
 
