@@ -91,7 +91,7 @@ class Following:
             return
         if len(self._following) >= MAX_CHANNELS:
             text = f"there are more than {MAX_CHANNELS} channels; it is left out"
-            self._talk.say(f"{endpoint.channel}: {text}")
+            self._talk.warn(f"{endpoint.channel}: {text}")
             return
         self._following[url] = None
         nursery.start_soon(self._one_of_several, endpoint, start, wait)
@@ -100,7 +100,7 @@ class Following:
         try:
             await self._take(endpoint, start, wait=wait)
         except TrickleError as error:
-            self._talk.say(f"{endpoint.channel}: {error}")
+            self._talk.warn(f"{endpoint.channel}: {error}")
             self.error = self.error or error
         finally:
             del self._following[str(endpoint)]
