@@ -258,6 +258,15 @@ async def test_what_a_slow_reader_missed_is_said_and_is_a_failure(
     await beside(small, work)
 
 
+def test_what_is_lost_is_told_to_those_who_want_quiet_too(programs: Programs) -> None:
+    _, http = programs.serve("--keep-segments", "5")
+    http.make("cam", *(b"%d " % seq for seq in range(8)))
+    quiet = ("sub", "-q", "--from", "0", "--until-end", f"{http.url}/cam")
+    program = programs.run(*quiet)
+    assert (program.ends(), program.out) == (4, b"3 4 5 6 7 ")
+    assert program.err == "trickle sub: lost segments 0-2\n"
+
+
 def test_a_segment_that_breaks_off_for_good_is_a_failure(programs: Programs) -> None:
     server, http = programs.serve("--channel", "cam")
     publisher = programs.start("pub", f"{http.url}/cam")

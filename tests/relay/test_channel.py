@@ -696,3 +696,29 @@ def test_a_dropped_channel_breaks_off_who_still_reads(channel: Channel) -> None:
     assert reader.wakes == wakes + 1
     assert reader.segment is not None
     assert reader.segment.cut
+
+
+def test_a_reader_that_says_who_it_is_counts_once(clock: Clock) -> None:
+    """It asks for the next segment while it reads one."""
+    channel = make_hub(clock).create("cam")
+    write(channel, 0, b"zero")
+    readers = []
+    for label in (b"one", b"", b"two", b"one", b""):
+        reader = TakingReader()
+        reader.label, reader.channel = label, channel
+        channel.attach(reader, channel.find(0 if label == b"one" else 1))
+        readers.append(reader)
+    assert channel.readers == 4
+    channel.detach(readers[0])
+    assert channel.readers == 4
+    channel.detach(readers[3])
+    assert channel.readers == 3
+    channel.close()
+    assert channel.readers == 0
+
+
+def test_a_publisher_that_says_who_it_is_counts_once(clock: Clock) -> None:
+    channel = make_hub(clock).create("cam")
+    for seq, owner in enumerate([b"one", b"one", b"two", b"", b""]):
+        publish(channel, seq, owner=owner)
+    assert channel.publishers == 4

@@ -72,6 +72,6 @@ class AccessLog:
             await output.write("".join(lines).encode())
         except OSError as error:
             dropped += len(lines)
-            talk.say(f"{self._name}: {error.strerror or error}")
+            talk.warn(f"{self._name}: {error.strerror or error}")
         if dropped:
-            talk.say(f"{dropped} lines are missing in the access log")
+            talk.warn(f"{dropped} lines are missing in the access log")

@@ -134,7 +134,7 @@ async def _fetch(job: _Job) -> ExitCode:
         if segment is not None:
             code = await _write(segment, job, talk)
         elif interruption.code is None:
-            talk.say(f"segment {_shown(job.seq)} has not begun in time")
+            talk.warn(f"segment {_shown(job.seq)} has not begun in time")
             code = ExitCode.TIMED_OUT
     return interruption.code or code
 
@@ -182,7 +182,7 @@ async def _write(segment: SegmentReader, job: _Job, talk: Talk) -> ExitCode:
                 await _collect(segment, file, job)
     if segment.incomplete:
         note = "" if job.live else ", and is not written: see --live"
-        talk.say(f"segment {segment.seq} is incomplete{note}")
+        talk.warn(f"segment {segment.seq} is incomplete{note}")
         return ExitCode.DATA_LOST
     return ExitCode.DONE
 

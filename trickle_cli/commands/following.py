@@ -93,7 +93,7 @@ class Following:
         if len(self._following) >= MAX_CHANNELS:
             if not self._has_left_out:
                 text = f"there are more than {MAX_CHANNELS} channels; it is left out"
-                self._talk.say(f"{endpoint.channel}: {text}, as may be others")
+                self._talk.warn(f"{endpoint.channel}: {text}, as may be others")
             self._has_left_out = True
             return
         self._following[url] = None
@@ -103,7 +103,7 @@ class Following:
         try:
             await self._take(endpoint, start, wait=wait)
         except TrickleError as error:
-            self._talk.say(f"{endpoint.channel}: {error}")
+            self._talk.warn(f"{endpoint.channel}: {error}")
             self.error = self.error or error
         finally:
             del self._following[str(endpoint)]

@@ -76,7 +76,7 @@ async def starting(job: Job, talk: Talk) -> Beginning:
             return Beginning(CURRENT, head, is_whole=True)
     talk.say(f"{job.target} is there: going on with segment {head}")
     if not is_whole:
-        talk.say(f"segment {head - 1} stays incomplete there")
+        talk.warn(f"segment {head - 1} stays incomplete there")
     return Beginning(head, head, is_whole)
 
 
@@ -197,7 +197,7 @@ class Mirror:
             async for data in segment:
                 await writer.write(data)
             if segment.incomplete:
-                self._talk.say(f"segment {segment.seq} is incomplete")
+                self._talk.warn(f"segment {segment.seq} is incomplete")
                 self._incomplete += 1
                 await writer.abandon()
             else:

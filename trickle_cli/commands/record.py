@@ -176,7 +176,7 @@ class _Recording:
             raise
         recorder.end(complete=is_all)
         if not is_all:
-            self._talk.say(f"segment {segment.seq} is incomplete")
+            self._talk.warn(f"segment {segment.seq} is incomplete")
             self.is_whole = False
 
     def _session(self, segment: SegmentReader) -> Session:

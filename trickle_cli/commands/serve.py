@@ -339,10 +339,10 @@ async def _reload_on_hangup(
             try:
                 access, tls = secure.load_access(), secure.load_tls()
             except BadConfiguration as error:
-                talk.say(f"{error}; the old settings stay")
+                talk.warn(f"{error}; the old settings stay")
             except OSError as error:
                 reason = error.strerror or error
-                talk.say(f"{error.filename}: {reason}; the old settings stay")
+                talk.warn(f"{error.filename}: {reason}; the old settings stay")
             else:
                 server.access, server.tls = access, tls
                 talk.say("tokens and certificates are read again")

@@ -188,7 +188,7 @@ class _Failures:
         self.count += 1
         if self._stops:
             raise error
-        self._talk.say(str(error))
+        self._talk.warn(str(error))
 
 
 class _Limits:

@@ -104,7 +104,7 @@ class Taking:
             complete=not reader.incomplete,
         )
         if reader.incomplete:
-            self.talk.say(f"{prefix}segment {segment.seq} is incomplete")
+            self.talk.warn(f"{prefix}segment {segment.seq} is incomplete")
             self.is_whole = False
         self.talk.tell(
             f"{prefix}segment {segment.seq}, {formats.size(taken.size)} in"
@@ -140,7 +140,7 @@ def tell_gap(segment: SegmentReader, talk: Talk, prefix: str = "") -> bool:
     if segment.restarted:
         talk.say(f"{prefix}the channel has begun anew, at segment {segment.seq}")
     if segment.lost:
-        talk.say(f"{prefix}lost {formats.seqs(segment.lost)}")
+        talk.warn(f"{prefix}lost {formats.seqs(segment.lost)}")
     return not segment.lost
 
 

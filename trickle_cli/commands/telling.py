@@ -47,14 +47,14 @@ class Telling:
         publisher, talk = self._publisher, self._talk
         if publisher.let_go > self._let_go:
             readers = formats.count(publisher.let_go - self._let_go, "reader")
-            talk.say(f"{readers} took nothing for too long, and will miss something")
+            talk.warn(f"{readers} took nothing for too long, and will miss something")
             self._let_go = publisher.let_go
         waiting = publisher.statistics().waiting
         if waiting != self._waiting:
             talk.say(f"{waiting}; waiting" if waiting else "here it is")
             self._waiting = waiting
         for seq in publisher.lost[self._lost :]:
-            talk.say(f"lost segment {seq}: it was broken off, and may be incomplete")
+            talk.warn(f"lost segment {seq}: it was broken off, and may be incomplete")
         self._lost = len(publisher.lost)
 
 

@@ -92,8 +92,11 @@ class Talk:
     def say(self, text: str, **more: object) -> None:
         """One line; where objects are wanted, `more` is part of it. Control characters
         from elsewhere do not get through."""
-        if self._manner.quiet:
-            return
+        if not self._manner.quiet:
+            self.warn(text, **more)
+
+    def warn(self, text: str, **more: object) -> None:
+        """As `say`, of what went wrong: that is told also to those who want quiet."""
         if not _takes_more():
             self._dropped += 1
             return
@@ -176,7 +179,7 @@ class TalkHandler(logging.Handler):
         self._talk = talk
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._talk.say(record.getMessage())
+        self._talk.warn(record.getMessage())
 
 
 @asynccontextmanager

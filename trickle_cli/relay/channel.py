@@ -155,13 +155,16 @@ class Channel:
 
     @property
     def readers(self) -> int:
-        """How many are attached to its segments."""
-        return self._tally.readers
+        """How many read it, as far as they can be told apart."""
+        return self._tally.people
 
     @property
     def publishers(self) -> int:
-        """How many publications are open."""
-        return len(self._publications)
+        """How many publish to it, as far as they can be told apart: most have the next
+        segment open ahead of time."""
+        open_ = self._publications
+        known = {publication.owner for publication in open_} - {b""}
+        return len(known) + sum(not publication.owner for publication in open_)
 
     @property
     def memory(self) -> int:

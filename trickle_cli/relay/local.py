@@ -115,8 +115,8 @@ class LocalReader(Reader):
 
     __slots__ = ("_lot", "instead", "released")
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, label: bytes = b"") -> None:
+        super().__init__(label)
         self._lot = trio.lowlevel.ParkingLot()
         self.released = False
         self.instead: Segment | None = None
@@ -252,7 +252,7 @@ class LocalSubscriber:
         segment = channel.find(self.seq)
         if channel.flow is not None:
             self._hold = channel.follow(self._hold, self, self._label, segment.seq)
-        reader = LocalReader()
+        reader = LocalReader(self._label)
         channel.attach(reader, segment)
         if self._hold is not None:
             self._hold.begin(reader, segment.seq)

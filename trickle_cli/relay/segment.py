@@ -73,25 +73,56 @@ class Piece:
 
 
 class Tally:
-    """The number of readers on all segments of a channel."""
+    """Counts the readers on all segments of a channel. Many clients ask for the next
+    segment while they read one: those that say who they are count once in `people`."""
 
-    __slots__ = ("readers",)
+    __slots__ = ("_labels", "_more", "readers")
 
     def __init__(self) -> None:
         self.readers = 0
+        self._labels: dict[bytes, int] = {}
+        self._more = 0  # readers of a label that is there already
+
+    @property
+    def people(self) -> int:
+        """How many there are, as far as they can be told apart."""
+        return self.readers - self._more
+
+    def add(self, reader: Reader) -> None:
+        """One more."""
+        self.readers += 1
+        label = reader.label
+        if label:
+            count = self._labels.get(label, 0)
+            self._labels[label] = count + 1
+            self._more += count > 0
+
+    def remove(self, reader: Reader) -> None:
+        """One less."""
+        self.readers -= 1
+        label = reader.label
+        if label:
+            count = self._labels[label] - 1
+            if count:
+                self._labels[label] = count
+                self._more -= 1
+            else:
+                del self._labels[label]
 
 
 class Reader:
     """A reading end of a segment: a cursor, and the way to its owner.
 
-    Subclasses carry the bytes on. `segment` is None when it is attached to none;
+    Subclasses carry the bytes on. `label` is what whoever reads calls itself, b"" if it
+    does not say · `segment` is None when it is attached to none;
     `late` tells that it must pull, `cut` that what it has not got is not held any more.
     All are the segment's to set.
     """
 
-    __slots__ = ("cut", "index", "late", "offset", "segment")
+    __slots__ = ("cut", "index", "label", "late", "offset", "segment")
 
-    def __init__(self) -> None:
+    def __init__(self, label: bytes = b"") -> None:
+        self.label = label
         self.segment: Segment | None = None
         self.late = self.cut = False
         self.index = 0
@@ -205,7 +236,7 @@ class Segment:
         """Start `reader` at the first byte: live if there is none, late if so."""
         reader.segment = self
         reader.start_at(0, 0)
-        self._tally.readers += 1
+        self._tally.add(reader)
         reader.late = self.stage is not Stage.WAITING
         if reader.late:
             self._late = _with(self._late, reader)
@@ -231,7 +262,7 @@ class Segment:
                 self._late = _without(self._late, reader)
             else:
                 self._live = _without(self._live, reader)
-            self._tally.readers -= 1
+            self._tally.remove(reader)
 
     def read(
         self, index: int, offset: int, limit: int
@@ -393,7 +424,7 @@ class Segment:
         readers, self._live = self._live, _NOBODY
         for reader in readers:
             reader.segment = None
-        self._tally.readers -= len(readers)
+            self._tally.remove(reader)
         return readers
 
 

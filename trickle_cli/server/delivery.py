@@ -96,7 +96,7 @@ class Delivery(Reader):
         wanted: Subscribe,
         private: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
-        super().__init__()
+        super().__init__(wanted.label)
         self._connection = connection
         self._transport = connection.transport
         self._channel = channel

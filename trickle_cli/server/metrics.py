@@ -90,7 +90,11 @@ _PER_CHANNEL: Final[tuple[tuple[str, str, Callable[[Channel], int]], ...]] = (
     ("bytes", "Bytes held.", lambda c: c.size),
     ("published_bytes", "Bytes that it ever got.", lambda c: c.total),
     ("readers", "Readers.", lambda c: c.readers),
-    ("publishers", "Open publications.", lambda c: c.publishers),
+    (
+        "publishers",
+        "Publishers, as far as they can be told apart.",
+        lambda c: c.publishers,
+    ),
 )
 
 
