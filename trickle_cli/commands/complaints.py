@@ -26,7 +26,7 @@ def complaint(error: Any) -> str:
     hint = getattr(error, "param_hint", None)
     is_missing = type(error).__name__ == "MissingParameter"
     if is_missing or not isinstance(error, typer.BadParameter):
-        return _in_one_line(error.format_message())
+        return _in_one_line(error.format_message()).removesuffix(".")
     message = _in_one_line(error.message)
     if parameter is None:
         return f"{hint}: {message}" if hint else message

@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -145,8 +145,19 @@ def main(app: typer.Typer) -> None:
         code = ExitCode.USAGE if isinstance(error, usage_error) else ExitCode.FAILED
         _print_usage_error(error)
     except Exception as error:  # noqa: BLE001 - of a command's options
-        code = _end("trickle", error)
+        code = _end(_name_of(sys.argv[1:]), error)
     _leave(int(code or 0))
+
+
+def _name_of(arguments: Sequence[str]) -> str:
+    """What the command is called that `arguments` begin with."""
+    from trickle_cli.commands.table import COMMANDS
+
+    return (
+        f"trickle {arguments[0]}"
+        if arguments[:1] and arguments[0] in COMMANDS
+        else "trickle"
+    )
 
 
 def _fill_standard_descriptors() -> None:
