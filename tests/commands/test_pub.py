@@ -215,10 +215,23 @@ def test_content_that_cannot_be_cut_as_was_asked_for_is_said(
 ) -> None:
     program = programs.run(*pub, option, name, given=b"nothing of the kind")
     assert program.ends() == 1
-    _, summary, error = program.err.splitlines()
-    assert summary.startswith("trickle pub: sent 0 segments, 0 B in ")
-    assert summary.endswith(" before it failed")
+    _, error = program.err.splitlines()
     assert error.startswith(f"trickle pub: standard input: {CONTENT[option]}")
+
+
+def test_what_was_sent_before_it_failed_is_said(
+    programs: Programs, common: Http, pub: Command, name: str
+) -> None:
+    common.make(name)
+    program = programs.start(*pub, "--newline", name)
+    program.feed(b"one\n")
+    assert common.get(f"/{name}/0") == b"one\n"
+    common.close(name)
+    assert program.ends() == 1
+    _, summary, error = program.err.splitlines()
+    assert summary.startswith("trickle pub: sent 1 segment, 4 B in ")
+    assert summary.endswith(" before it failed")
+    assert error.endswith("is closed")
 
 
 # What is passed on.

@@ -316,6 +316,11 @@ class Publisher:
             waiting=self._waiting,
         )
 
+    @property
+    def has_delivered(self) -> bool:
+        """Whether the server has taken a segment."""
+        return self._is_met
+
     async def failed(self) -> TrickleError:
         """Wait until something has ended the publisher, and return it. For those
         who have to wait for something else than a call of theirs meanwhile."""

@@ -111,7 +111,8 @@ def summarizing(publisher: Publisher, talk: Talk) -> Iterator[None]:
         ending = " before it was broken off"
         raise
     finally:
-        _summarize(publisher, talk, trio.current_time() - started, ending)
+        if publisher.has_delivered or not ending:
+            _summarize(publisher, talk, trio.current_time() - started, ending)
 
 
 def _summarize(publisher: Publisher, talk: Talk, duration: float, ending: str) -> None:
