@@ -145,7 +145,7 @@ async def test_an_incomplete_segment_is_not_written_unless_live(
         waiting = programs.start("fetch", f"{url}/cam", "0", "-o", str(file))
         live = programs.start("fetch", f"{url}/cam", "0", "--live")
         live.writes(b"half")
-        publisher.kill()
+        publisher.process.kill()
         later = programs.start("fetch", f"{url}/cam", "0")
         for program in (waiting, later, live):
             assert program.ends() == 4, program.err

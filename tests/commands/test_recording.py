@@ -241,7 +241,7 @@ def test_whatever_ends_it_what_there_is_can_be_replayed_and_added_to(
     program = programs.start(*record, "--append", "--count", "1")
     publisher.feed(b"ed\n")
     assert program.ends() == 0
-    publisher.kill()
+    publisher.process.kill()
     again = programs.run(*replay, "--speed", "max")
     assert again.ends() == 0, (again.err, index(kept))
     assert common.segments(f"{name}-again") == [*expected, b"opened\n"]

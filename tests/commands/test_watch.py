@@ -207,7 +207,7 @@ async def test_a_segment_that_breaks_off_is_marked(programs: Programs) -> None:
         watch = programs.start("watch", "-s", url, "cam")
         reader = programs.start("sub", "-s", url, "cam")
         reader.writes(b"1234")
-        publisher.kill()
+        publisher.process.kill()
         watch.wait_until(lambda: watch.out)
         assert re.fullmatch(rb" +0 +4 B .*  incomplete\n", watch.out)
 
