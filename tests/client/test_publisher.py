@@ -482,3 +482,31 @@ async def test_what_is_sent_again_is_kept_whatever_is_said_of_it_meanwhile(
         await writer.close()
         await publishing.flush()
         assert publishing.lost == []
+
+
+async def test_while_it_waits_for_the_next_segment_the_last_one_is_shown() -> None:
+    is_seen = trio.Event()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        first, _ = await server.asked("POST /cam/0")
+        await first.expect(say.chunk(b"one") + say.END)
+        second, _ = await server.asked("POST /cam/1")
+        await second.expect(say.chunk(b"two!") + say.END)
+        await is_seen.wait()
+        await first.send(say.answer(200, EPOCH))
+        await first.asked("POST /cam/2")
+
+    async with (
+        scripted(script) as server,
+        Publisher(server.endpoint()) as publishing,
+        trio.open_nursery() as nursery,
+    ):
+        assert publishing.statistics().seq is None
+        await publishing.write(b"one")
+        await publishing.write(b"two!")
+        nursery.start_soon(publishing.write, b"three")
+        await wait_all_tasks_blocked(0.01)
+        statistics = publishing.statistics()
+        assert (statistics.seq, statistics.segment_size, statistics.size) == (1, 4, 7)
+        is_seen.set()

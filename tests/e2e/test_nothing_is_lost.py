@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -338,6 +339,25 @@ def test_a_directory_is_used_by_one_server(programs: Programs, tmp_path: Path) -
     other = programs.run("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
     assert other.process.returncode == 1
     assert "another server uses this directory" in other.err
+
+
+def test_a_server_that_is_ended_within_a_segment_leaves_it_incomplete(
+    programs: Programs,
+) -> None:
+    server, http = programs.serve("--autocreate")
+    publisher = programs.start("pub", "--time", "1h", f"{http.url}/cam")
+    publisher.feed(b"half")
+    reader = programs.start("sub", "--retry-for", "1s", "--json", f"{http.url}/cam")
+    plain = programs.start("sub", "--retry-for", "1s", f"{http.url}/cam")
+    plain.writes(b"half")
+    server.interrupt()
+    assert server.ends() == 130
+    assert publisher.ends() == 1
+    assert "is closed" in publisher.err
+    for program in reader, plain:
+        assert program.ends() in {1, 4}, program.err
+        assert "segment 0 is incomplete" in program.err
+    assert json.loads(reader.out)["complete"] is False
 
 
 def test_a_server_that_is_ended_in_order_brings_its_channels_back(

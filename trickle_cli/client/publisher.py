@@ -222,6 +222,7 @@ class Publisher:
         self._segments = 0
         self._size = 0
         self._times = SegmentTimes()
+        self._last: tuple[int | None, int] = None, 0  # the segment before: seq, size
         self._ending = 0  # segments that were given up, and are to be ended
         self._reconnects = 0
         self._waiting = ""
@@ -303,9 +304,10 @@ class Publisher:
     def statistics(self) -> PublisherStatistics:
         """A snapshot, for showing."""
         writer = self._writer
+        shown, shown_size = (writer.seq, writer.size) if writer else self._last
         return PublisherStatistics(
-            seq=None if writer is None else writer.seq,
-            segment_size=0 if writer is None else writer.size,
+            seq=shown,
+            segment_size=shown_size,
             segment_age=self._times.age,
             last_size=self._times.last_size,
             last_age=self._times.last_age,
@@ -345,6 +347,7 @@ class Publisher:
         if self._writer is not None:
             await self._writer.close()
             self._size += self._writer.size
+            self._last = self._writer.seq, self._writer.size
             self._writer = None
         if seq is not None and seq > self._next_seq:
             await self._pass_over(seq)

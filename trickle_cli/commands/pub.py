@@ -33,7 +33,7 @@ EPILOG = """\b
 Example, each line of a log as a segment of its own:
   tail -f app.log | trickle pub --newline app-log"""
 
-_FINISHING = "ending the segment; interrupt again to leave at once"
+_FINISHING = "sending what has been read; interrupt again to leave at once"
 
 
 @dataclass(frozen=True, kw_only=True)

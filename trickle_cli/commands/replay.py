@@ -25,7 +25,7 @@ EPILOG = """\b
 Example, twice as fast as it was, again and again:
   trickle replay --speed 2 --loop cam.rec again"""
 
-_FINISHING = "ending the segment; interrupt again to leave at once"
+_FINISHING = "sending what has been read; interrupt again to leave at once"
 #: Bytes that are read at once.
 _PIECE: Final = 64 * 1024
 

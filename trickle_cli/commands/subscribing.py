@@ -151,7 +151,9 @@ async def _open_outlets(
             per_segment = pattern.is_per_segment
             outlets.append((SegmentFiles if per_segment else ChannelFiles)(pattern))
         if job.command is not None:
-            opening = open_commands(job.command, jobs=job.jobs, failed=failures.note)
+            opening = open_commands(
+                job.command, jobs=job.jobs, failed=failures.note, said=failures.said
+            )
             outlets.append(await stack.enter_async_context(opening))
         if job.line is not None:
             outlets.append(Lines(await stream_to(None), job.line))
@@ -181,6 +183,12 @@ class _Failures:
         self.count = 0
         self._talk = talk
         self._stops = stops
+
+    @property
+    def said(self) -> Callable[[str], None] | None:
+        """Who gets what commands write to standard error, if that may not go there:
+        nobody else writes where there is a live view."""
+        return self._talk.warn if self._talk.is_live else None
 
     def note(self, taken: Taken, code: int) -> None:
         """That of `taken` has ended with `code`; minus the signal, if by one."""

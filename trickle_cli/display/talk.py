@@ -151,7 +151,11 @@ class Talk:
             self._refresh(self._view)
 
     def _refresh(self, view: View | None) -> None:
-        if view is None or not _takes_more(sys.stdout if self._is_table else None):
+        if (
+            view is None
+            or not _is_in_front()
+            or not _takes_more(sys.stdout if self._is_table else None)
+        ):
             return
         if self._live is not None:
             self._live.update(view.render(), refresh=True)
@@ -159,6 +163,14 @@ class Talk:
             self._print_record({"event": "progress", **view.record()})
         else:
             print_line(f"trickle {self._command}: {clean(view.line())}")
+
+
+def _is_in_front() -> bool:
+    """Whether the terminal is ours to draw on: not if we run in the background."""
+    try:
+        return os.tcgetpgrp(2) == os.getpgrp()
+    except OSError:
+        return True  # it is no terminal that anybody has jobs on
 
 
 def _takes_more(stream: TextIO | None = None) -> bool:

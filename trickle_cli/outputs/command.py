@@ -18,7 +18,11 @@ from trickle_cli.outputs.taken import Segment, Taken
 
 #: Seconds that a command may go on when all is to end.
 _ENDING: Final = 5.0
+#: Bytes of what a command says that are passed on.
+_LAST: Final = 4096
 
+#: Gets each line that a command has written to its standard error.
+Said = Callable[[str], None]
 #: What is told of a command that failed: its segment, and how it ended.
 Failed = Callable[[Taken, int], None]
 
@@ -27,11 +31,17 @@ class Commands:
     """Made by `open_commands`."""
 
     def __init__(
-        self, command: str, jobs: int, failed: Failed, nursery: trio.Nursery
+        self,
+        command: str,
+        jobs: int,
+        failed: Failed,
+        said: Said | None,
+        nursery: trio.Nursery,
     ) -> None:
         self._command = command
         self._slots = trio.Semaphore(jobs)
         self._failed = failed
+        self._said = said
         self._nursery = nursery
 
     def open(self, segment: Segment) -> CommandInput:  # noqa: ARG002 - of any segment
@@ -45,14 +55,18 @@ class Commands:
 
     async def _run(self, taken: Taken, content: IO[bytes]) -> None:
         try:
-            with content:
+            with content, tempfile.TemporaryFile() as complaints:
                 done = await trio.run_process(
                     ["/bin/sh", "-c", self._command],
                     stdin=content.fileno(),
+                    stderr=None if self._said is None else complaints.fileno(),
                     env={**os.environ, **_environment(taken)},
                     check=False,
                     deliver_cancel=_end,
                 )
+                if self._said is not None:
+                    for line in _last_lines(complaints):
+                        self._said(line)
         finally:
             self._slots.release()
         if done.returncode:
@@ -88,6 +102,13 @@ class CommandInput:
             self._content = None
 
 
+def _last_lines(file: IO[bytes]) -> list[str]:
+    """The end of what is in `file`."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LAST))
+    return file.read().decode(errors="replace").splitlines()
+
+
 async def _end(process: trio.Process) -> None:
     """Ask it to end, and end it if it does not listen. Called with a shield, and
     cancelled when it has ended."""
@@ -109,9 +130,11 @@ def _environment(taken: Taken) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_commands(
-    command: str, *, jobs: int, failed: Failed
+    command: str, *, jobs: int, failed: Failed, said: Said | None = None
 ) -> AsyncIterator[Commands]:
     """Run `command` by /bin/sh for each segment, `jobs` at a time, and call `failed` of
-    those that do. Leaving waits for those that still run."""
+    those that do. With `said`, that gets the end of what each has to say, when it has
+    ended; else that goes to standard error at once. Leaving waits for those that still
+    run."""
     async with trio.open_nursery() as nursery:
-        yield Commands(command, jobs, failed, nursery)
+        yield Commands(command, jobs, failed, said, nursery)

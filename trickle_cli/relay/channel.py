@@ -628,6 +628,13 @@ class Channel:
             segment.break_off(cut=False)
             self._over(segment, Verdict.ENDED)
 
+    def break_off_open(self) -> None:
+        """The open segments will not be whole: let those know who read them."""
+        for segment in self._open:
+            self.recording.end(segment, self.owner, incomplete=True)
+            segment.break_off(cut=True)
+        self._open.clear()
+
     def close(self) -> None:
         """End the channel: open segments end as they are, those who wait for
         what has not begun learn that it will not, open publications are over."""

@@ -289,8 +289,9 @@ class Hub:
                 self.close(channel.name)
 
     def shut_down(self) -> None:
-        """Close every channel; the changefeed tells, and goes last. Where channels are
-        on disk they stay as they are, to come back."""
+        """Close every channel; the changefeed tells, and goes last. What was being
+        published is incomplete. Where channels are on disk they stay as they are, to
+        come back."""
         if self.store is not None:
             for channel in self.all():
                 if channel.recording.log is not None:
@@ -298,6 +299,7 @@ class Hub:
             return
         closing = [c for c in self if c.name != CHANGEFEED]
         for channel in closing:
+            channel.break_off_open()
             self._close(channel)
         if self._changefeed is not None:
             if closing:
