@@ -7,7 +7,18 @@ import json
 import sys
 from datetime import UTC, datetime
 
-from bench import channels, fanout, growth, idle, latency, report, small
+from bench import (
+    channels,
+    clients,
+    commands,
+    distance,
+    fanout,
+    growth,
+    idle,
+    latency,
+    report,
+    small,
+)
 from bench.measuring import Measure, Scale
 
 #: In the order of their worth: what was measured stands, if a run is cut short.
@@ -16,6 +27,10 @@ GROUPS: dict[str, Measure] = {
     "small": small.measure,
     "latency": latency.measure,
     "idle": idle.measure,
+    "clients": clients.measure,
+    "commands": commands.measure,
+    "pipeline": commands.measure_pipeline,
+    "distance": distance.measure,
     "tls": fanout.measure_tls,
     "kept": small.measure_kept,
     "channels": channels.measure,

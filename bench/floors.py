@@ -16,8 +16,10 @@ from collections import defaultdict
 from select import EPOLLIN, epoll
 from typing import Final
 
-#: As much as the server takes at once.
-_PIECE: Final = 256 * 1024
+#: What is taken at once of a stream, and of a request or a segment. Python makes room
+#: for all of it each time, so more than there will be is not for nothing.
+_PIECE: Final = 64 * 1024
+_SHORT: Final = 12 * 1024
 _TAG: Final = 4
 #: What acknowledges a segment.
 _DONE: Final = b"x" * 100
@@ -34,6 +36,9 @@ class Floor:
         self._peers: dict[int, tuple[socket.socket, str, str]] = {}
         self._streamed: dict[str, list[socket.socket]] = defaultdict(list)
         self._asking: dict[str, list[socket.socket]] = defaultdict(list)
+        # Of each channel: how many segments there were, and the last of them.
+        self._held: dict[str, tuple[int, bytes]] = {}
+        self._had: dict[int, int] = {}  # how many each reader got
         self.port = self._listener.getsockname()[1]
 
     def run(self) -> None:
@@ -58,20 +63,35 @@ class Floor:
     def _serve(self, number: int) -> None:
         peer, role, channel = self._peers[number]
         try:
-            data = peer.recv(_PIECE)
+            data = peer.recv(_PIECE if role == "P" else _SHORT)
         except OSError:
             data = b""
         if not data:
             self._leave(peer, number, channel)
         elif role == "R":
-            self._asking[channel].append(peer)
+            self._asked(peer, channel)
         elif role == "P":
             self._stream(peer, data, self._streamed[channel])
         else:
-            readers, self._asking[channel] = self._asking[channel], []
-            for reader in readers:
-                reader.send(data)
+            self._hold(channel, data)
             peer.send(_DONE)
+
+    def _asked(self, peer: socket.socket, channel: str) -> None:
+        count, data = self._held.get(channel, (0, b""))
+        had = self._had.setdefault(peer.fileno(), 0)
+        if had < count:  # the segment was here before the request for it
+            self._had[peer.fileno()] = count
+            peer.send(data)
+        else:
+            self._asking[channel].append(peer)
+
+    def _hold(self, channel: str, data: bytes) -> None:
+        count = self._held.get(channel, (0, b""))[0] + 1
+        self._held[channel] = count, data
+        readers, self._asking[channel] = self._asking[channel], []
+        for reader in readers:
+            self._had[reader.fileno()] = count
+            reader.send(data)
 
     def _stream(
         self, peer: socket.socket, data: bytes, readers: list[socket.socket]
@@ -86,6 +106,7 @@ class Floor:
     def _leave(self, peer: socket.socket, number: int, channel: str) -> None:
         self._epoll.unregister(number)
         del self._peers[number]
+        self._had.pop(number, None)
         for waiting in (self._streamed[channel], self._asking[channel]):
             if peer in waiting:
                 waiting.remove(peer)

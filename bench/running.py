@@ -98,6 +98,16 @@ def floor(tls: tuple[str, str] | None = None) -> Iterator[Peer]:
         yield Peer(kind="bare-tls" if tls else "bare", port=port, pid=process.pid)
 
 
+@contextmanager
+def delayed(peer: Peer, seconds: float) -> Iterator[Peer]:
+    """The same server, so far away that each byte takes so long to come or to go."""
+    command = (sys.executable, "-m", "bench.delaying", str(peer.port), str(seconds))
+    with started(*command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = _port_in(process.stdout, "the proxy")
+        yield Peer(kind=peer.kind, port=port, pid=peer.pid)
+
+
 class Load:
     """A load that has attached, and waits to be told to go."""
 

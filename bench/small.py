@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from bench.measuring import Figure, Scale, alternate, cpu_of
@@ -36,7 +37,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
     for name, about, readers, segments, channels in shapes:
         with server() as ours, floor() as bare:
             costs = [
-                lambda peer=peer: cost(peer, readers, segments, channels=channels)  # type: ignore[misc]  # noqa: B023
+                partial(cost, peer, readers, segments, channels=channels)
                 for peer in (ours, bare)
             ]
             value, least = alternate(scale.rounds, *costs)
