@@ -1,0 +1,152 @@
+"""The loads on a server, each from a process of its own: `python -m bench.loads JSON`.
+
+All go in step: the next is sent when everybody has the last, so that no reader falls
+behind, and the server does the same work each time, however busy the machine is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from select import EPOLLIN, epoll
+from typing import Any
+
+from bench.peers import Reader, Writer, say, wait_to_go
+
+
+class Crowd:
+    """The readers of a load, by their descriptors."""
+
+    def __init__(self, readers: list[Reader]) -> None:
+        self.readers = {reader.peer.fileno(): reader for reader in readers}
+        self._epoll = epoll()
+        for number in self.readers:
+            self._epoll.register(number, EPOLLIN)
+
+    def take(self, seconds: float = -1) -> list[tuple[Reader, bool]]:
+        """Those for whom something came, and whether it ended a segment."""
+        ready = [self.readers[number] for number, _ in self._epoll.poll(seconds)]
+        return [(reader, reader.take()) for reader in ready]
+
+
+def attached(options: dict[str, Any], role: str, size: int) -> list[Reader]:
+    """`readers` readers for each of `channels` channels."""
+    kind, port = options["kind"], options["port"]
+    readers = []
+    for channel in options["channels"]:
+        for _ in range(options["readers"]):
+            readers.append(Reader(kind, port, channel, bare=size))
+            readers[-1].attach(role)
+    return readers
+
+
+def bulk(options: dict[str, Any]) -> None:
+    """Segments of `size` bytes in chunks of `chunk`, to many readers of one channel."""
+    size, chunk = options["size"], options["chunk"]
+    (channel,) = options["channels"]
+    writer = Writer(options["kind"], options["port"], channel)
+    writer.attach("P")
+    # The floor's readers are sent everything; ours ask for each segment.
+    is_bare = writer.is_bare
+    crowd = Crowd(attached(options, "S" if is_bare else "R", size))
+    data = b"x" * chunk
+    wait_to_go()
+    for _ in range(options["segments"]):
+        ended = 0
+        for sent in range(0, size, chunk):
+            writer.piece(data, first=sent == 0)
+            goal = min(sent + chunk, size - 1)
+            behind = {r for r in crowd.readers.values() if r.size < goal}
+            while behind and ended < len(crowd.readers):
+                for reader, has_ended in crowd.take():
+                    ended += has_ended
+                    if has_ended or reader.size >= goal:
+                        behind.discard(reader)
+                    if has_ended and not is_bare:
+                        reader.ask()
+        writer.end()
+        while ended < len(crowd.readers):
+            for reader, has_ended in crowd.take():
+                ended += has_ended
+                if has_ended and not is_bare:
+                    reader.ask()
+        if not is_bare:
+            writer.answers.wait()
+    say(done=True)
+
+
+def exchange(options: dict[str, Any]) -> None:
+    """Whole segments of `size` bytes, each asked for by `readers` of each channel, one
+    every `interval` seconds, or as fast as they are taken."""
+    size, interval = options["size"], options.get("interval", 0.0)
+    kind, port = options["kind"], options["port"]
+    writers = [Writer(kind, port, channel) for channel in options["channels"]]
+    for writer in writers:
+        writer.attach("W")
+    crowd = Crowd(attached(options, "R", size))
+    data = b"x" * size
+    wait_to_go()
+    delays: list[float] = []
+    due = time.monotonic()
+    for _ in range(options["segments"]):
+        due += interval
+        time.sleep(max(0.0, due - time.monotonic()))
+        sent = time.monotonic()
+        for writer in writers:
+            writer.whole(data)
+        left = len(crowd.readers)
+        while left:
+            for reader, has_ended in crowd.take():
+                if has_ended:
+                    delays.append(time.monotonic() - sent)
+                    left -= 1
+                    reader.ask()
+        for writer in writers:
+            writer.answers.wait()
+    say(delays=sorted(delays) if interval else [])
+
+
+def idle(options: dict[str, Any]) -> None:
+    """Readers that wait, and nothing comes."""
+    writer = Writer(options["kind"], options["port"], options["channels"][0])
+    writer.attach("W")
+    readers = attached(options, "R", 1)
+    wait_to_go()
+    say(readers=len(readers))
+
+
+def ticking(options: dict[str, Any]) -> None:
+    """A publisher and a reader on each of many channels, a segment a second each."""
+    kind, port, seconds = options["kind"], options["port"], options["seconds"]
+    writers = [Writer(kind, port, channel) for channel in options["channels"]]
+    for writer in writers:
+        writer.attach("W")
+    crowd = Crowd(attached(options, "R", options["size"]))
+    data = b"x" * options["size"]
+    wait_to_go()
+    if not seconds:  # memory is all that is asked for
+        say(received=0)
+        return
+    begun, received = time.monotonic(), 0
+    step = 1 / len(writers)
+    for number in range(seconds * len(writers)):
+        writer = writers[number % len(writers)]
+        if number >= len(writers):
+            writer.answers.wait()
+        writer.whole(data)
+        wait = 1.0
+        while wait > 0:
+            wait = begun + number * step - time.monotonic()
+            for reader, has_ended in crowd.take(max(wait, 0)):
+                received += has_ended
+                if has_ended:
+                    reader.ask()
+    say(received=received, seconds=time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    _options = json.loads(sys.argv[1])
+    {"bulk": bulk, "exchange": exchange, "idle": idle, "ticking": ticking}[
+        _options["load"]
+    ](_options)
