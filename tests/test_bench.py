@@ -57,7 +57,7 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are() -> None
 
 def test_rounds_alternate_and_the_median_counts() -> None:
     order = []
-    values = iter([5.0, 1.0, 9.0])
+    values = iter([1.0, 5.0, 9.0])
 
     def ours() -> float:
         order.append("ours")
