@@ -16,6 +16,7 @@ import trio
 from trickle_cli.client import ClientConfig, Endpoint, Subscriber
 from trickle_cli.commands.changes import follow
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
+from trickle_cli.commands.telling import count_readers
 from trickle_cli.display.talk import Talk
 from trickle_cli.display.transfer import TransfersView, TransferView
 from trickle_cli.errors import ChannelNotFound, TrickleError
@@ -127,18 +128,23 @@ class Following:
             self.view.add(view)
             self._present[subscriber] = None
             try:
-                await self._take_from(subscriber, end)
+                await self._take_from(subscriber, end, view)
             finally:
                 self.view.remove(view)
                 del self._present[subscriber]
                 self._past = [_sum([*self._past, subscriber.statistics()])]
 
-    async def _take_from(self, subscriber: Subscriber, end: int | None) -> None:
+    async def _take_from(
+        self, subscriber: Subscriber, end: int | None, view: TransferView
+    ) -> None:
         channel = subscriber.endpoint.channel
         prefix = f"{channel}: " if self._taking.names_channel else ""
         failure: TrickleError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(notice_waiting, subscriber, self._talk, prefix)
+            if self._talk.is_live and not self._taking.names_channel:
+                where = (subscriber.endpoint, self._config)
+                nursery.start_soon(count_readers, *where, view)
             try:
                 await self._taking.run(subscriber, end)
             except TrickleError as error:

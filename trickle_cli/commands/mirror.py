@@ -139,7 +139,7 @@ async def _run(
     """Whether nothing was missing."""
     import trio
 
-    from trickle_cli.display import formats
+    from trickle_cli.display import summaries
     from trickle_cli.display.transfer import TransferView
 
     channel = subscriber.endpoint.channel
@@ -150,10 +150,7 @@ async def _run(
     finally:
         duration = trio.current_time() - started
         statistics = subscriber.statistics()
-        rate = formats.rate(statistics.size / duration if duration > 0 else 0)
-        talk.say(
-            f"mirrored {formats.count(statistics.segments, 'segment')},"
-            f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
-            f"{mirroring.missing()}"
-        )
+        amount = summaries.amount(statistics, duration)
+        rate = summaries.rate(statistics, duration)
+        talk.say(f"mirrored {amount}{rate}{mirroring.missing()}")
     return not mirroring.missing()

@@ -20,8 +20,8 @@ from trickle_cli.client import (
 )
 from trickle_cli.commands.signals import Interruption
 from trickle_cli.commands.taking import tell_gap
-from trickle_cli.commands.telling import Telling, fail_early
-from trickle_cli.display import formats
+from trickle_cli.commands.telling import fail_early, telling
+from trickle_cli.display import summaries
 from trickle_cli.display.talk import Talk
 from trickle_cli.errors import (
     ChannelClosed,
@@ -131,10 +131,7 @@ class Mirror:
 
     def missing(self) -> str:
         """What the destination lacks, "" if nothing."""
-        text = f"; lost {formats.count(self._lost, 'segment')}" if self._lost else ""
-        if self._incomplete:
-            text += f"; {formats.count(self._incomplete, 'incomplete segment')}"
-        return text
+        return summaries.missing(self._lost, self._incomplete)
 
     async def run(self, interruption: Interruption) -> None:
         """Until the source has ended, or an interruption."""
@@ -143,11 +140,9 @@ class Mirror:
             await _close(self._job.target, self._job.to_config, self._head - 1)
         while segment is not None and interruption.code is None:
             async with self._publisher_for(segment) as publisher:
-                tell = Telling(publisher, self._talk)
                 following = None
                 try:
-                    async with trio.open_nursery() as telling:
-                        telling.start_soon(tell.run)
+                    async with telling(publisher, self._talk):
                         async with trio.open_nursery() as nursery:
                             interruption.cancel = nursery.cancel_scope.cancel
                             nursery.start_soon(fail_early, publisher)
@@ -155,9 +150,7 @@ class Mirror:
                             nursery.cancel_scope.cancel()
                         is_over = following is None and interruption.code is None
                         await self._end(publisher, is_over=is_over)
-                        telling.cancel_scope.cancel()
                 finally:
-                    tell.look()
                     self._lost += len(publisher.lost)
                 self._head = publisher.next_seq
             segment = following

@@ -233,28 +233,24 @@ async def _publish(
     import trio
 
     from trickle_cli.commands.publishing import Transfer, notice_reader
-    from trickle_cli.commands.telling import Telling, count_readers, fail_early, show
+    from trickle_cli.commands.telling import count_readers, fail_early, show, telling
 
-    tell = Telling(publisher, talk)
     view = show(publisher, talk)
     transfer = Transfer(
         publisher, interruption, rate=job.rate, tee=tee, whole=job.cut.whole
     )
-    try:
-        async with trio.open_nursery() as telling:
-            telling.start_soon(tell.run)
-            telling.start_soon(count_readers, publisher, view, talk)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fail_early, publisher)
-                await _wait_for_readers(publisher, job.wait_readers, talk)
-                if tee is not None:
-                    nursery.start_soon(notice_reader, tee, interruption)
-                await _carry(job, transfer, first, interruption, talk)
-                nursery.cancel_scope.cancel()
-            await _end(publisher, keep_open=job.keep_open)
-            telling.cancel_scope.cancel()
-    finally:
-        tell.look()
+    async with telling(publisher, talk):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail_early, publisher)
+            if talk.is_live:
+                where = (publisher.endpoint, publisher.config)
+                nursery.start_soon(count_readers, *where, view)
+            await _wait_for_readers(publisher, job.wait_readers, talk)
+            if tee is not None:
+                nursery.start_soon(notice_reader, tee, interruption)
+            await _carry(job, transfer, first, interruption, talk)
+            nursery.cancel_scope.cancel()
+        await _end(publisher, keep_open=job.keep_open)
 
 
 async def _carry(

@@ -193,13 +193,8 @@ class _Recording:
         """Say what there is now."""
         import trio
 
-        from trickle_cli.display import formats
+        from trickle_cli.display import summaries
 
         statistics = self._subscriber.statistics()
-        duration = trio.current_time() - self._started
-        lost = f"; lost {formats.count(statistics.lost, 'segment')}"
-        self._talk.say(
-            f"recorded {formats.count(statistics.segments, 'segment')},"
-            f" {formats.size(statistics.size)} in {formats.seconds(duration)}"
-            f"{lost if statistics.lost else ''}"
-        )
+        amount = summaries.amount(statistics, trio.current_time() - self._started)
+        self._talk.say(f"recorded {amount}{summaries.missing(statistics.lost)}")

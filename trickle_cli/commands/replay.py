@@ -18,7 +18,6 @@ from trickle_cli.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from trickle_cli.client import Publisher, SegmentWriter
-    from trickle_cli.display.talk import Talk
     from trickle_cli.recording import Recorded, Session
 
 EPILOG = """\b
@@ -118,9 +117,8 @@ async def _replay(job: _Job) -> ExitCode:
 
     from trickle_cli.client import Publisher
     from trickle_cli.commands.signals import interruptible
-    from trickle_cli.commands.telling import Telling, fail_early
+    from trickle_cli.commands.telling import fail_early, show, summarizing, telling
     from trickle_cli.display.talk import open_talk
-    from trickle_cli.display.transfer import TransferView
     from trickle_cli.recording import read_index
 
     endpoint, config = job.connect.endpoint(job.channel), job.connect.config()
@@ -138,14 +136,10 @@ async def _replay(job: _Job) -> ExitCode:
         ) as publisher,
     ):
         talk.say(f"replaying {job.directory} to {endpoint}")
-        view = TransferView(endpoint.channel, publisher.statistics, trio.current_time)
-        talk.show(view)
+        show(publisher, talk)
         playing = _Playing(job, sessions, publisher)
-        tell = Telling(publisher, talk)
-        started = trio.current_time()
-        try:
-            async with trio.open_nursery() as telling:
-                telling.start_soon(tell.run)
+        with summarizing(publisher, talk):
+            async with telling(publisher, talk):
                 async with trio.open_nursery() as nursery:
                     interruption.cancel = nursery.cancel_scope.cancel
                     nursery.start_soon(fail_early, publisher)
@@ -153,10 +147,6 @@ async def _replay(job: _Job) -> ExitCode:
                         await playing.run()
                     nursery.cancel_scope.cancel()
                 await playing.end(keep_open=job.keep_open)
-                telling.cancel_scope.cancel()
-        finally:
-            tell.look()
-            _summarize(publisher, talk, trio.current_time() - started)
     if interruption.code is not None:
         return interruption.code
     return ExitCode.DATA_LOST if publisher.lost else ExitCode.DONE
@@ -250,14 +240,3 @@ class _Playing:
         await self._publisher.flush()
         if not keep_open:
             await self._publisher.close()
-
-
-def _summarize(publisher: Publisher, talk: Talk, duration: float) -> None:
-    from trickle_cli.display import formats
-
-    statistics = publisher.statistics()
-    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
-    talk.say(
-        f"sent {formats.count(statistics.segments, 'segment')},"
-        f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
-    )

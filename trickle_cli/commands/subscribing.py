@@ -17,7 +17,7 @@ from trickle_cli.commands.running import ExitCode, code_of, naming
 from trickle_cli.commands.signals import interruptible
 from trickle_cli.commands.taking import Taking
 from trickle_cli.commands.terminal_guard import refuse_binary
-from trickle_cli.display import formats
+from trickle_cli.display import summaries
 from trickle_cli.display.manner import Manner
 from trickle_cli.display.talk import Talk, open_talk
 from trickle_cli.errors import BadConfiguration, CommandFailed
@@ -237,14 +237,7 @@ def _summarize(following: Following, talk: Talk, duration: float) -> None:
     statistics = summed(following.statistics())
     if statistics is None or not statistics.segments:
         return
-    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
-    missing = ""
-    if statistics.lost:
-        missing += f"; lost {formats.count(statistics.lost, 'segment')}"
-    if statistics.incomplete:
-        missing += f"; {formats.count(statistics.incomplete, 'incomplete segment')}"
-    talk.say(
-        f"received {formats.count(statistics.segments, 'segment')},"
-        f" {formats.size(statistics.size)} in {formats.seconds(duration)}, {rate}"
-        f"{missing}"
-    )
+    amount = summaries.amount(statistics, duration)
+    rate = summaries.rate(statistics, duration)
+    missing = summaries.missing(statistics.lost, statistics.incomplete)
+    talk.say(f"received {amount}{rate}{missing}")

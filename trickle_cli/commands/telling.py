@@ -1,15 +1,15 @@
-"""What commands that publish say of how they get on."""
+"""What commands say of how they get on, those that publish above all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
-    from trickle_cli.client import Endpoint, Publisher
+    from trickle_cli.client import ClientConfig, Endpoint, Publisher
     from trickle_cli.display.talk import Talk
     from trickle_cli.display.transfer import TransferView
 
@@ -22,7 +22,22 @@ async def fail_early(publisher: Publisher) -> None:
     raise await publisher.failed()
 
 
-class Telling:
+@asynccontextmanager
+async def telling(publisher: Publisher, talk: Talk) -> AsyncIterator[None]:
+    """Say during the block how `publisher` gets on."""
+    import trio
+
+    tell = _Telling(publisher, talk)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell.run)
+            yield
+            nursery.cancel_scope.cancel()
+    finally:
+        tell.look()
+
+
+class _Telling:
     """Says what holds the publisher up, when that changes, and what is lost."""
 
     def __init__(self, publisher: Publisher, talk: Talk) -> None:
@@ -81,15 +96,17 @@ def show(publisher: Publisher, talk: Talk) -> TransferView:
     return view
 
 
-async def count_readers(publisher: Publisher, view: TransferView, talk: Talk) -> None:
-    """Keep what is shown of the readers true, if it is shown and the server tells."""
+async def count_readers(
+    endpoint: Endpoint, config: ClientConfig, view: TransferView
+) -> None:
+    """Keep true what is shown of the readers, if the server tells."""
     import trio
 
     from trickle_cli.client import Control
     from trickle_cli.errors import TrickleError
 
-    async with Control(publisher.endpoint, publisher.config) as control:
-        while talk.is_live:
+    async with Control(endpoint, config) as control:
+        while True:
             try:
                 view.readers = (await control.info()).readers
             except TrickleError:
@@ -116,14 +133,9 @@ def summarizing(publisher: Publisher, talk: Talk) -> Iterator[None]:
 
 
 def _summarize(publisher: Publisher, talk: Talk, duration: float, ending: str) -> None:
-    from trickle_cli.display import formats
+    from trickle_cli.display import summaries
 
     statistics = publisher.statistics()
-    rate = formats.rate(statistics.size / duration if duration > 0 else 0)
-    lost = f"; lost {formats.count(statistics.lost, 'segment')}"
-    talk.say(
-        f"sent {formats.count(statistics.segments, 'segment')},"
-        f" {formats.size(statistics.size)} in {formats.seconds(duration)}"
-        f"{ending or f', {rate}'}"
-        f"{lost if statistics.lost else ''}"
-    )
+    ending = ending or summaries.rate(statistics, duration)
+    lost = summaries.missing(statistics.lost)
+    talk.say(f"sent {summaries.amount(statistics, duration)}{ending}{lost}")
