@@ -369,3 +369,31 @@ def test_a_pattern_needs_the_changefeed(programs: Programs) -> None:
     program = programs.run("sub", "-s", http.url, "cam-*")
     assert program.ends() == 3
     assert "--no-changefeed: name the channels instead" in program.err
+
+
+# What is told.
+
+
+def test_those_who_want_to_know_everything_are_told_of_each_segment(
+    programs: Programs, tmp_path: Path
+) -> None:
+    server, http = programs.serve("--autocreate", "-v")
+    kept = str(tmp_path / "kept")
+    publisher = programs.run("pub", "-v", "-s", http.url, "--newline", "a", given=b"1\n")
+    commands = {
+        "sub": ("--from", "0", "a"),
+        "record": ("--from", "0", "a", kept),
+        "replay": (kept, "b"),
+        "mirror": ("--from", "0", "a", "c"),
+    }
+    started = {"pub": publisher}
+    for name, arguments in commands.items():
+        started[name] = programs.run(name, "-v", "-s", http.url, *arguments)
+    for name, program in started.items():
+        assert program.ends() == 0, program.err
+        line = rf"^trickle {name}: segment 0, 2 B in [\d.]+ m?s$"
+        assert re.search(line, program.err, re.MULTILINE), program.err
+    assert server.says("127.0.0.1 POST /a/0 200, 2 bytes")
+    assert server.says("127.0.0.1 GET /a/0 200, 2 bytes")
+    quiet = programs.run("sub", "--from", "0", "-s", http.url, "a")
+    assert "segment 0" not in quiet.err

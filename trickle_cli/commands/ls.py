@@ -123,6 +123,7 @@ def _lines(channels: list[ChannelStatistics], job: _Job) -> Iterable[str]:
 
     from trickle_cli.display.formats import clean
     from trickle_cli.display.listing import table
+    from trickle_cli.display.terminals import size_of
 
     if job.print0:
         return (f"{channel.name}\0" for channel in channels)
@@ -134,16 +135,10 @@ def _lines(channels: list[ChannelStatistics], job: _Job) -> Iterable[str]:
     lines = table(
         channels,
         datetime.now(UTC),
-        columns=_terminal_width() if is_terminal else None,
+        columns=size_of(1).columns if is_terminal else None,
         styled=is_terminal and not _is_plain(),
     )
     return (f"{line}\n" for line in lines)
-
-
-def _terminal_width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
 
 
 def _is_plain() -> bool:

@@ -20,7 +20,7 @@ from trickle_cli.client import (
 )
 from trickle_cli.commands.signals import Interruption
 from trickle_cli.commands.taking import tell_gap
-from trickle_cli.commands.telling import fail_early, telling
+from trickle_cli.commands.telling import fail_early, tell_segment, telling
 from trickle_cli.display import summaries
 from trickle_cli.display.talk import Talk
 from trickle_cli.errors import (
@@ -195,6 +195,8 @@ class Mirror:
                 await writer.abandon()
             else:
                 await writer.close()
+            age = self._subscriber.statistics().segment_age
+            tell_segment(self._talk, segment.seq, segment.size, age)
             following = await self._next()
             if following is None:
                 return None

@@ -25,7 +25,7 @@ from trickle_cli.commands.talking import saying
 from trickle_cli.display.manner import Manner
 
 if TYPE_CHECKING:
-    from trickle_cli.client import ClientConfig, Control, Endpoint, Publisher
+    from trickle_cli.client import ClientConfig, Control, Endpoint
     from trickle_cli.commands.signals import Interruption
     from trickle_cli.display.talk import Talk
 
@@ -233,6 +233,7 @@ async def _open_segments(
     import trio
 
     from trickle_cli.client import Publisher, Subscriber
+    from trickle_cli.commands.telling import fail_early
     from trickle_cli.errors import TrickleError, UnexpectedStatus
     from trickle_cli.protocol.sequence import NEXT
 
@@ -257,7 +258,7 @@ async def _open_segments(
 
                 try:
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(_fail_early, publisher)
+                        nursery.start_soon(fail_early, publisher)
                         nursery.start_soon(receive)
                         with suppress(UnexpectedStatus):  # not every server tells
                             await publisher.wait_for_readers(1)
@@ -276,11 +277,6 @@ async def _open_segments(
     finally:
         with suppress(TrickleError), trio.move_on_after(_CLOSING, shield=True):
             await control.close()  # noqa: ASYNC102 - it is shielded
-
-
-async def _fail_early(publisher: Publisher) -> None:
-    """Do not wait for a segment that cannot come."""
-    raise await publisher.failed()
 
 
 async def _measure(

@@ -233,11 +233,26 @@ async def _publish(
     import trio
 
     from trickle_cli.commands.publishing import Transfer, notice_reader
-    from trickle_cli.commands.telling import count_readers, fail_early, show, telling
+    from trickle_cli.commands.telling import (
+        count_readers,
+        fail_early,
+        show,
+        tell_segment,
+        telling,
+    )
 
     view = show(publisher, talk)
+
+    def tell(seq: int, size: int) -> None:
+        tell_segment(talk, seq, size, publisher.statistics().segment_age)
+
     transfer = Transfer(
-        publisher, interruption, rate=job.rate, tee=tee, whole=job.cut.whole
+        publisher,
+        interruption,
+        rate=job.rate,
+        tee=tee,
+        whole=job.cut.whole,
+        told=tell if talk.is_verbose else None,
     )
     async with telling(publisher, talk):
         async with trio.open_nursery() as nursery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from trickle_cli.commands.running import ExitCode, naming
@@ -22,7 +22,8 @@ _PACE_STEPS: Final = 20
 
 class Transfer:
     """Carries bytes from inputs to a publisher, and to `tee`, if there is one. What is
-    `whole` has a segment even if it is empty."""
+    `whole` has a segment even if it is empty. `told` gets the seq and the size of each
+    segment that is sent."""
 
     def __init__(
         self,
@@ -32,7 +33,9 @@ class Transfer:
         rate: int | None,
         tee: Output | None,
         whole: bool,
+        told: Callable[[int, int], None] | None = None,
     ) -> None:
+        self._told = told
         self._publisher = publisher
         self._interruption = interruption
         self._pace = None if rate is None else Pace(rate)
@@ -108,6 +111,8 @@ class Transfer:
             last = await self._send_evenly(last)
         segment, self._segment = self._segment, None
         await segment.close(last)
+        if self._told is not None:
+            self._told(segment.seq, segment.size)
 
     async def _send_evenly(self, data: bytes) -> bytes:
         """Send all but the last piece of `data`, and return that when its time is."""

@@ -160,6 +160,8 @@ class _Recording:
 
     async def _keep(self, segment: SegmentReader) -> None:
         """Keep `segment`; when that is cancelled, what has come of it."""
+        from trickle_cli.commands.telling import tell_segment
+
         recorder = self._recorder
         if not recorder.has_begun:
             recorder.start(self._session(segment))
@@ -175,6 +177,8 @@ class _Recording:
             recorder.end(complete=False)
             raise
         recorder.end(complete=is_all)
+        age = self._subscriber.statistics().segment_age
+        tell_segment(self._talk, segment.seq, segment.size, age)
         if not is_all:
             self._talk.warn(f"segment {segment.seq} is incomplete")
             self.is_whole = False

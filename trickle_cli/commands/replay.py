@@ -18,6 +18,7 @@ from trickle_cli.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from trickle_cli.client import Publisher, SegmentWriter
+    from trickle_cli.display.talk import Talk
     from trickle_cli.recording import Recorded, Session
 
 EPILOG = """\b
@@ -137,7 +138,7 @@ async def _replay(job: _Job) -> ExitCode:
     ):
         talk.say(f"replaying {job.directory} to {endpoint}")
         show(publisher, talk)
-        playing = _Playing(job, sessions, publisher)
+        playing = _Playing(job, sessions, publisher, talk)
         with summarizing(publisher, talk):
             async with telling(publisher, talk):
                 async with trio.open_nursery() as nursery:
@@ -160,7 +161,9 @@ class _Playing:
         job: _Job,
         sessions: list[tuple[Session, list[Recorded]]],
         publisher: Publisher,
+        talk: Talk,
     ) -> None:
+        self._talk = talk
         self._job = job
         self._sessions = [segments for _, segments in sessions if segments]
         self._publisher = publisher
@@ -193,6 +196,8 @@ class _Playing:
         """Segments of one recording: time begins with the first."""
         import trio
 
+        from trickle_cli.commands.telling import tell_segment
+
         started, first = trio.current_time(), segments[0].began
         for segment in segments:
             began = started + (segment.began - first) / self._job.speed
@@ -205,6 +210,7 @@ class _Playing:
                 await writer.close()
             else:
                 await writer.abandon()
+            tell_segment(self._talk, writer.seq, writer.size, ended - began)
 
     def _place(self, segment: Recorded) -> int:
         """The number that it has now."""

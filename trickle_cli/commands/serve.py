@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.display.talk import Talk
-    from trickle_cli.server import Server, ServerConfig
+    from trickle_cli.server import Entry, Server, ServerConfig
 
 EPILOG = """\b
 Example, a server on which every first publisher makes its channel:
@@ -246,10 +246,16 @@ async def _serve(job: _Job) -> ExitCode:
 
     _raise_descriptor_limit()
     log = AccessLog(job.access_log) if job.access_log is not None else None
+    records = [] if log is None else [log.record]
+
+    def record(entry: Entry) -> None:
+        for each in records:
+            each(entry)
+
     config = replace(
         job.config,
         access=job.secure.load_access(),
-        access_log=log.record if log is not None else None,
+        access_log=record if records or job.manner.verbose else None,
     )
     tls = job.secure.load_tls()
     try:
@@ -265,6 +271,8 @@ async def _serve(job: _Job) -> ExitCode:
         trio.open_nursery() as nursery,
     ):
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
+        if talk.is_verbose:
+            records.append(lambda entry: talk.say(entry.line()))
         if log is not None:
             await nursery.start(log.run, talk)
         await nursery.start(_reload_on_hangup, server, job.secure, log, talk)

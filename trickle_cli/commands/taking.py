@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trickle_cli.commands.telling import tell_segment
 from trickle_cli.display import formats
 from trickle_cli.outputs.taken import Outlet, Segment, Taken, Writer
 
@@ -106,10 +107,8 @@ class Taking:
         if reader.incomplete:
             self.talk.warn(f"{prefix}segment {segment.seq} is incomplete")
             self.is_whole = False
-        self.talk.tell(
-            f"{prefix}segment {segment.seq}, {formats.size(taken.size)} in"
-            f" {formats.seconds(taken.ended - segment.started)}"
-        )
+        age = taken.ended - segment.started
+        tell_segment(self.talk, segment.seq, taken.size, age, prefix)
         for writer in writers:
             taken = await writer.finish(taken)
         if self.count is not None:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _READERS_INTERVAL: Final = 2.0
 
 
+def tell_segment(talk: Talk, seq: int, size: int, age: float, prefix: str = "") -> None:
+    """Say what became of a segment, to those who want to know everything."""
+    if talk.is_verbose:
+        from trickle_cli.display import formats
+
+        told = f"{formats.size(size)} in {formats.seconds(age)}"
+        talk.say(f"{prefix}segment {seq}, {told}")
+
+
 async def fail_early(publisher: Publisher) -> None:
     """Do not wait for more to publish to say that there is nobody to take it."""
     raise await publisher.failed()

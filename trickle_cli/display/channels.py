@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from trickle_cli.display import formats
+from trickle_cli.display.terminals import size_of
 from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: Lines of the terminal that are not rows of the table.
 _OTHER_LINES: Final = 7
-#: A terminal that does not know its size is taken to have this one.
-_USUAL_SIZE: Final = os.terminal_size((80, 24))
 
 
 class ChannelWatch:
@@ -44,7 +42,7 @@ class ChannelWatch:
         """The table, for the live view."""
         from trickle_cli.display import views
 
-        size = _terminal_size()
+        size = size_of(2)
         rows = max(3, size.lines - _OTHER_LINES)
         return views.server(self._url, self._latest, columns=size.columns, rows=rows)
 
@@ -62,15 +60,6 @@ class ChannelWatch:
     def record(self) -> Mapping[str, object]:
         """As an object of JSON."""
         return asdict(self._latest)
-
-
-def _terminal_size() -> os.terminal_size:
-    """Of the terminal on standard error: shutil asks the one on standard output."""
-    try:
-        size = os.get_terminal_size(2)
-    except OSError:
-        return _USUAL_SIZE
-    return size if all(size) else _USUAL_SIZE
 
 
 def _sum(channel: ChannelStatistics) -> str:

@@ -80,6 +80,11 @@ class Talk:
         return self._live is not None
 
     @property
+    def is_verbose(self) -> bool:
+        """Whether somebody wants to know everything."""
+        return self._manner.verbose
+
+    @property
     def has_table(self) -> bool:
         """Whether that is a table on standard output, in place of lines there."""
         return self._is_table
@@ -104,11 +109,6 @@ class Talk:
             self._print(f"{self._dropped} lines are missing here: nobody took them")
             self._dropped = 0
         self._print(text, more)
-
-    def tell(self, text: str, **more: object) -> None:
-        """As `say`, for those who want to know everything."""
-        if self._manner.verbose:
-            self.say(text, **more)
 
     def _print(self, text: str, more: Mapping[str, object] | None = None) -> None:
         if self._manner.progress is Progress.JSON:

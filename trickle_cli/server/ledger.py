@@ -53,6 +53,12 @@ class Entry:
         if self.first_byte is None:
             self.first_byte = now - self.start
 
+    def line(self) -> str:
+        """For a person."""
+        about = f"{self.peer} {self.method} {self.target} {self.status or '-'}"
+        broken = "" if self.whole else ", broken off"
+        return f"{about}, {self.received or self.sent} bytes{broken}"
+
     def encode(self) -> str:
         """As one line of JSON."""
         fields: dict[str, Any] = {
