@@ -234,6 +234,21 @@ def test_what_was_sent_before_it_failed_is_said(
     assert error.endswith("is closed")
 
 
+def test_who_is_displaced_is_told(
+    programs: Programs, common: Http, pub: Command, name: str
+) -> None:
+    common.make(name)
+    program = programs.start(*pub, "--newline", name)
+    program.feed(b"one\n")
+    assert common.get(f"/{name}/0") == b"one\n"
+    common.add(name, 0, b"other")  # somebody else starts over
+    program.feed(b"two\n")
+    assert program.says("the channel has begun anew: another publisher is there")
+    program.end_input()
+    assert program.ends() == 0
+    assert common.segments(name) == [b"other", b"two\n"]
+
+
 # What is passed on.
 
 

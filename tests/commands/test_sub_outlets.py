@@ -379,7 +379,9 @@ def test_those_who_want_to_know_everything_are_told_of_each_segment(
 ) -> None:
     server, http = programs.serve("--autocreate", "-v")
     kept = str(tmp_path / "kept")
-    publisher = programs.run("pub", "-v", "-s", http.url, "--newline", "a", given=b"1\n")
+    publisher = programs.run(
+        "pub", "-v", "-s", http.url, "--newline", "a", given=b"1\n"
+    )
     commands = {
         "sub": ("--from", "0", "a"),
         "record": ("--from", "0", "a", kept),

@@ -171,6 +171,8 @@ class Publisher:
     With `lossless` the channel is to be so: what its readers have not taken is kept,
     and we are held back when that is more than it keeps; NotLossless if it is not.
     `let_go` counts readers that took nothing for so long that the server let them go.
+    `restarts` counts how often the numbering began anew while we published: another
+    publisher did that, or the server has lost its memory.
 
     With `start` it begins there, wherever the channel stands: if that segment is over,
     the channel's numbering begins anew with it.
@@ -202,7 +204,7 @@ class Publisher:
         self._type = type_
         self._create = create
         self._lossless = lossless
-        self.let_go = 0
+        self.let_go = self.restarts = 0
         self._retry_for = retry_for
         self._id = secrets.token_hex(_ID_SIZE).encode()
         self._epoch = ""
@@ -683,8 +685,8 @@ class Publisher:
             lane.free()
             self._answered_early(answer, text, seq)
         elif answer.status == 200 and outgoing.ended and not answer.closed:
-            self._is_met = True
             self._note_epoch(answer.epoch)
+            self._is_met = True
             self._note_let_go(answer.let_go)
             self._arrived(lane, outgoing)
             try:
@@ -719,6 +721,8 @@ class Publisher:
         return answer.status in _PASSING or (answer.status == 409 and self._is_met)
 
     def _note_epoch(self, epoch: str) -> None:
+        # Ours, on what it has not taken yet, is no surprise.
+        self.restarts += self._is_met and bool(epoch) and epoch != self._epoch
         self._epoch = epoch
         self._resumes = bool(epoch)
 

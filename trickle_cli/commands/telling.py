@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from trickle_cli.display.talk import Talk
     from trickle_cli.display.transfer import TransferView
 
+_ANEW: Final = (
+    "the channel has begun anew: another publisher is there, or the server forgot it;"
+    " what was sent before is gone from it"
+)
 #: Seconds between looks at how many readers there are.
 _READERS_INTERVAL: Final = 2.0
 
@@ -52,7 +56,7 @@ class _Telling:
     def __init__(self, publisher: Publisher, talk: Talk) -> None:
         self._publisher = publisher
         self._talk = talk
-        self._let_go = publisher.let_go
+        self._let_go, self._restarts = publisher.let_go, publisher.restarts
         self._waiting = ""
         self._lost = 0
 
@@ -73,6 +77,9 @@ class _Telling:
             readers = formats.count(publisher.let_go - self._let_go, "reader")
             talk.warn(f"{readers} took nothing for too long, and will miss something")
             self._let_go = publisher.let_go
+        if publisher.restarts > self._restarts:
+            talk.warn(_ANEW)
+            self._restarts = publisher.restarts
         waiting = publisher.statistics().waiting
         if waiting != self._waiting:
             talk.say(f"{waiting}; waiting" if waiting else "here it is")
