@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -27,6 +27,21 @@ class OurServer:
     @property
     def connections(self) -> int:
         return self._server.statistics().connections
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that the server is about to do: it has no events for that,
+        so it is looked at again and again."""
+        while not condition():
+            await trio.sleep(0.001)
+
+    async def until_preconnected(self, seq: int, channel: str = "cam") -> None:
+        """Wait for a POST of segment `seq`, which has not begun."""
+
+        def is_there() -> bool:
+            found = [c._awaited.get(seq) for c in self.hub.all() if c.name == channel]
+            return any(segment is not None and segment.writers for segment in found)
+
+        await self.until(is_there)
 
     async def stop(self) -> None:
         await self._server.stop()

@@ -439,10 +439,8 @@ async def test_leaving_without_close_ends_neither_the_segment_nor_the_channel() 
         async with Publisher(server.endpoint()) as publishing:
             await (await publishing.next()).write(b"x")
             channel = server.hub.find("cam")
-            while channel.total == 0:
-                await trio.sleep(0.001)
-        while server.connections:
-            await trio.sleep(0.001)
+            await server.until(lambda: channel.total)
+        await server.until(lambda: not server.connections)
         assert not channel.closed
         assert not channel.find(0).ended
 

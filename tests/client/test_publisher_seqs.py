@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import trio
 
 from tests.client import scripted as say
 from tests.client.ours import OurServer, serving
@@ -35,7 +34,7 @@ async def test_what_is_passed_over_is_missing_and_nothing_else(
         await first.write(b"first")
         if not is_open:
             await first.close()
-        await trio.sleep(0.05)  # and the request for the one after it is there
+        await server.until_preconnected(gap + 1)
         second = await publisher.next(seq=2 * gap)
         assert (first.seq, second.seq, publisher.next_seq) == (
             gap,
@@ -143,7 +142,7 @@ async def test_what_is_abandoned_arrives_and_is_known_not_to_be_whole(
         segment = await publisher.next()
         await segment.write(b"half" * 100_000)
         if goes_on == "later":
-            await trio.sleep(0.05)  # the request for the next is there already
+            await server.until_preconnected(2)
         await segment.abandon()
         await segment.close()  # harmless
         found = server.hub.find("cam").find(1)
