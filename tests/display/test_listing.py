@@ -58,6 +58,17 @@ def test_on_a_terminal_types_and_names_give_way(columns: int) -> None:
     assert lines[2].startswith("cam ")
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_no_line_is_longer_than_the_terminal_whatever_there_is_to_say(
+    columns: int,
+) -> None:
+    marked = replace(CHANNEL, name="n" * 40, lossless=True, closed=True, head=10**6)
+    lines = list(table([marked, CHANNEL], NOW, columns=columns))
+    assert max(map(len, lines)) <= columns
+    assert lines[1].endswith("closed, lossless")
+    assert "NEXT" in lines[0]
+
+
 def test_names_from_elsewhere_cannot_command_a_terminal() -> None:
     evil = replace(CHANNEL, name="\033[31m\n", type="\u202e")
     text = "".join(table([evil], NOW)) + "".join(details(evil, "http://x", NOW))

@@ -17,8 +17,10 @@ _HEADINGS: Final = (
 #: Columns of text. The others are numbers, and end at the same place.
 _LEFT: Final = frozenset({0, 1, len(_HEADINGS) - 1})
 _GAP: Final = 2
-#: What gives way where a line is too long, and what it keeps of its width.
+#: What gives way where a line is too long, and what it keeps of its width; and what is
+#: left out then, one after the other.
 _GIVES_WAY: Final = ((1, 8), (0, 12))
+_LEFT_OUT: Final = (3, 7, 8, 4, 6, 1)
 _BOLD, _DIM, _PLAIN = "\033[1m", "\033[2m", "\033[0m"
 
 
@@ -33,12 +35,11 @@ def table(
     and names give way; None: as wide as need be. `styled`: with the codes for bold."""
     rows = [list(_HEADINGS), *(_row(channel, now) for channel in channels)]
     widths = [max(_width(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    shown = [index for index, width in enumerate(widths) if width]
     if columns is not None:
-        _squeeze(widths, columns)
+        _squeeze(widths, shown, columns)
     for number, row in enumerate(rows):
-        cells = (
-            _fitted(text, widths[i], left=i in _LEFT) for i, text in enumerate(row)
-        )
+        cells = (_fitted(row[i], widths[i], left=i in _LEFT) for i in shown)
         line = (" " * _GAP).join(cells).rstrip()
         if styled and (number == 0 or channels[number - 1].closed):
             line = f"{_DIM if number else _BOLD}{line}{_PLAIN}"
@@ -64,11 +65,18 @@ def _row(channel: ChannelStatistics, now: datetime) -> list[str]:
     ]
 
 
-def _squeeze(widths: list[int], columns: int) -> None:
+def _squeeze(widths: list[int], shown: list[int], columns: int) -> None:
+    """Have the columns in `shown` fit into so many of a terminal, as far as may be."""
+
+    def excess() -> int:
+        return sum(widths[i] for i in shown) + _GAP * (len(shown) - 1) - columns
+
     for index, least in _GIVES_WAY:
-        excess = sum(widths) + _GAP * (len(widths) - 1) - columns
-        if excess > 0:
-            widths[index] = max(min(least, widths[index]), widths[index] - excess)
+        if excess() > 0:
+            widths[index] = max(min(least, widths[index]), widths[index] - excess())
+    for index in _LEFT_OUT:
+        if excess() > 0:
+            shown.remove(index)
 
 
 def _age(created: str, now: datetime) -> str:
