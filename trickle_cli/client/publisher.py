@@ -36,25 +36,24 @@ from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.control import Control, Head
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.lane import Lane
 from trickle_cli.client.outgoing import Outgoing
+from trickle_cli.client.refusals import PASSING, refusal
 from trickle_cli.client.timing import SegmentTimes
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
     ConnectionFailed,
-    FirstByteTimeout,
-    LimitReached,
     NotAllowed,
     NotLossless,
     ProtocolViolation,
     SegmentConflict,
     SegmentNotFound,
-    SegmentTooLarge,
     TrickleError,
     UnexpectedStatus,
 )
 from trickle_cli.protocol.http1 import LAST_CHUNK, chunk
-from trickle_cli.protocol.names import DEFAULT_TYPE, FIRST_BYTE
+from trickle_cli.protocol.names import DEFAULT_TYPE
 from trickle_cli.protocol.requests import Publish, encode
 from trickle_cli.protocol.responses import Answer, decode
 from trickle_cli.protocol.sequence import OLDEST
@@ -80,38 +79,6 @@ _READERS_PAUSE: Final = 0.1
 _ID_SIZE: Final = 16
 #: Seconds for which a server that has gone is tried again.
 RETRY_FOR: Final = 60.0
-#: What stands in the way now and perhaps not later: too many of something, no room on
-#: the server's disk, no byte in time, a proxy whose server is not there.
-_PASSING: Final = frozenset({408, 429, 502, 503, 504, 507})
-
-_NOT_MADE: Final = "start the server with --autocreate, or without --no-create"
-
-
-class _Lane:
-    """One of the two connections, and the request on it.
-
-    `seq` is None when it is free. `owed` is a head that is to go out with the
-    first bytes of the body. `outgoing` is the segment, once some of it was sent.
-    `waits` is since when (trio's clock) the server knows of a request that has not
-    begun. `is_mending`: the connection broke within the segment, and another is on the
-    way, on which `_mend` sends.
-    """
-
-    def __init__(self) -> None:
-        self.connection: Connection | None = None
-        self.seq: int | None = None
-        self.owed = b""
-        self.outgoing: Outgoing | None = None
-        self.is_opening = False
-        self.is_mending = False
-        self.waits: float | None = None
-
-    def free(self) -> None:
-        self.seq = None
-        self.owed = b""
-        self.outgoing = None
-        self.is_mending = False
-        self.waits = None
 
 
 class SegmentWriter:
@@ -122,7 +89,7 @@ class SegmentWriter:
     All methods raise what has ended the publisher, see there.
     """
 
-    def __init__(self, publisher: Publisher, lane: _Lane, outgoing: Outgoing) -> None:
+    def __init__(self, publisher: Publisher, lane: Lane, outgoing: Outgoing) -> None:
         self.is_open = True
         self._publisher = publisher
         self._lane = lane
@@ -211,7 +178,7 @@ class Publisher:
         self._old_epoch = ""  # of the numbering that is to begin anew
         self._resumes: bool | None = None  # whether the server knows us again
         self._is_met = False  # whether it has taken a segment
-        self._lanes = (_Lane(), _Lane())
+        self._lanes = (Lane(), Lane())
         self._start = start
         self._first_seq = self._next_seq = start or 0
         self._writer: SegmentWriter | None = None
@@ -385,7 +352,7 @@ class Publisher:
         if is_waiting:
             await self._take_back(lane)
 
-    async def _take_back(self, lane: _Lane) -> None:
+    async def _take_back(self, lane: Lane) -> None:
         """Break the request on `lane` off, which has not begun."""
         connection = lane.connection
         lane.free()  # before anything else can happen to it
@@ -394,7 +361,7 @@ class Publisher:
         if connection is not None:
             await connection.aclose()
 
-    async def _abandon(self, lane: _Lane, outgoing: Outgoing) -> None:
+    async def _abandon(self, lane: Lane, outgoing: Outgoing) -> None:
         """Let the request for the next segment end `outgoing`, which is what a reset
         does: as soon as it is there, with what has arrived of it."""
         if lane.outgoing is None and lane.seq == outgoing.seq:
@@ -465,7 +432,7 @@ class Publisher:
     # What goes out.
 
     async def _send(
-        self, lane: _Lane, outgoing: Outgoing, data: bytes, *, end: bool = False
+        self, lane: Lane, outgoing: Outgoing, data: bytes, *, end: bool = False
     ) -> None:
         """Add `data` to the segment, and its end, and send that."""
         self._check()
@@ -504,7 +471,7 @@ class Publisher:
             await connection.aclose()
             raise
 
-    async def _until_it_may_begin(self, lane: _Lane, outgoing: Outgoing) -> None:
+    async def _until_it_may_begin(self, lane: Lane, outgoing: Outgoing) -> None:
         """Wait for the request on `lane`, and until nothing before it is broken off:
         it would overtake that, and readers pass over what is overtaken. Where the
         server is of another make, nothing before it may be under way at all."""
@@ -517,11 +484,11 @@ class Publisher:
             else:
                 return
 
-    def _is_ahead(self, lane: _Lane) -> bool:
+    def _is_ahead(self, lane: Lane) -> bool:
         """Whether what `lane` carries must arrive before another segment begins."""
         return lane.is_mending or (not self._resumes and lane.outgoing is not None)
 
-    async def _until_mended(self, lane: _Lane, outgoing: Outgoing) -> None:
+    async def _until_mended(self, lane: Lane, outgoing: Outgoing) -> None:
         self._check()
         while lane.outgoing is outgoing and lane.is_mending:
             await self._changed.park()
@@ -559,7 +526,7 @@ class Publisher:
             self._control = Control(self.endpoint, self.config)
         return self._control
 
-    async def _open(self, lane: _Lane, seq: int, *, send: bool = False) -> None:
+    async def _open(self, lane: Lane, seq: int, *, send: bool = False) -> None:
         """Put the request for segment `seq` on `lane`, unless it is taken by now."""
         if lane.seq is not None:
             return
@@ -650,7 +617,7 @@ class Publisher:
 
     # What comes in.
 
-    async def _watch(self, lane: _Lane, connection: Connection) -> None:
+    async def _watch(self, lane: Lane, connection: Connection) -> None:
         """Take the answers that come on `connection`, until it ends."""
         try:
             while True:
@@ -676,7 +643,7 @@ class Publisher:
             self._changed.unpark_all()
             await connection.aclose()
 
-    def _answered(self, lane: _Lane, answer: Answer, text: str) -> None:
+    def _answered(self, lane: Lane, answer: Answer, text: str) -> None:
         seq, outgoing = lane.seq, lane.outgoing
         self._changed.unpark_all()
         if seq is None:
@@ -694,9 +661,9 @@ class Publisher:
             except NotLossless as error:
                 self._fail(error)
         elif self._resumes and self._is_passing(answer):
-            self._interrupted(lane, outgoing, self._explain(answer, text, seq))
+            self._interrupted(lane, outgoing, self._refusal(answer, text, seq))
         else:
-            self._fail(self._explain(answer, text, seq))
+            self._fail(self._refusal(answer, text, seq))
 
     def _answered_early(self, answer: Answer, text: str, seq: int) -> None:
         """The answer to a request that has not begun."""
@@ -708,17 +675,17 @@ class Publisher:
         if answer.status == 408:
             return  # it waited for too long: there will be another
         if answer.status != 200 or answer.closed:
-            self._fail(self._explain(answer, text, seq))
+            self._fail(self._refusal(answer, text, seq))
         elif seq == self._next_seq:
             self._next_seq += 1  # somebody has ended it before we came to it
         else:
-            self._fail(self._explain(answer, text, seq))
+            self._fail(self._refusal(answer, text, seq))
 
     def _is_passing(self, answer: Answer) -> bool:
         """Whether it makes sense to ask where the segment stands, and to go on."""
         if answer.status == 404:
             return self._is_met
-        return answer.status in _PASSING or (answer.status == 409 and self._is_met)
+        return answer.status in PASSING or (answer.status == 409 and self._is_met)
 
     def _note_epoch(self, epoch: str) -> None:
         # Ours, on what it has not taken yet, is no surprise.
@@ -726,14 +693,14 @@ class Publisher:
         self._epoch = epoch
         self._resumes = bool(epoch)
 
-    def _arrived(self, lane: _Lane, outgoing: Outgoing) -> None:
+    def _arrived(self, lane: Lane, outgoing: Outgoing) -> None:
         """The server has all of it."""
         self._kept.remove(outgoing)
         lane.free()
         self._wants_next.set()
         self._changed.unpark_all()
 
-    def _give_up(self, lane: _Lane, outgoing: Outgoing) -> None:
+    def _give_up(self, lane: Lane, outgoing: Outgoing) -> None:
         """The server may or may not have some of it, and cannot be told the rest."""
         outgoing.give_up()
         self.lost.append(outgoing.seq)
@@ -749,26 +716,8 @@ class Publisher:
         self._ending -= 1
         self._changed.unpark_all()
 
-    def _explain(self, answer: Answer, text: str, seq: int) -> TrickleError:
-        """What an answer means that ends the publisher."""
-        channel, where = self.endpoint.channel, self.endpoint.server
-        match answer.status:
-            case 200 if answer.closed:
-                return ChannelClosed(channel, where=where)
-            case 200 | 409:
-                return SegmentConflict(seq, answer.latest or self._next_seq)
-            case 401 | 403:
-                return NotAllowed(f"{where} does not let us publish: {text}")
-            case 404:
-                return ChannelNotFound(channel, where=where, hint=_NOT_MADE)
-            case 408 if answer.timeout == FIRST_BYTE:
-                return FirstByteTimeout(seq, where=where)
-            case 413:
-                return SegmentTooLarge(seq)
-            case 429 | 503:
-                return LimitReached(text, retryable=answer.status == 503)
-            case status:
-                return UnexpectedStatus(status, text, what=str(self.endpoint))
+    def _refusal(self, answer: Answer, text: str, seq: int) -> TrickleError:
+        return refusal(answer, text, self.endpoint, seq, head=self._next_seq)
 
     def _fail(self, error: TrickleError) -> None:
         if self._failure is None:
@@ -782,9 +731,7 @@ class Publisher:
 
     # Broken off.
 
-    def _interrupted(
-        self, lane: _Lane, outgoing: Outgoing, error: TrickleError
-    ) -> None:
+    def _interrupted(self, lane: Lane, outgoing: Outgoing, error: TrickleError) -> None:
         """The request for `outgoing` came to nothing, because of `error`."""
         lane.connection = None
         if lane.is_mending:
@@ -797,7 +744,7 @@ class Publisher:
         assert self._nursery is not None
         self._nursery.start_soon(self._mend, lane, outgoing, error)
 
-    async def _mend(self, lane: _Lane, outgoing: Outgoing, error: TrickleError) -> None:
+    async def _mend(self, lane: Lane, outgoing: Outgoing, error: TrickleError) -> None:
         """Bring the rest of `outgoing` to the server, on another connection, when what
         is before it is there."""
         backoff = Backoff(CAP_IN_SEGMENT)
@@ -832,7 +779,7 @@ class Publisher:
             lane.is_mending and lane.outgoing is outgoing for lane in self._lanes
         )
 
-    async def _mend_once(self, lane: _Lane, outgoing: Outgoing) -> None:
+    async def _mend_once(self, lane: Lane, outgoing: Outgoing) -> None:
         position = await self._standing(outgoing)
         if lane.outgoing is not outgoing:
             return
