@@ -172,6 +172,26 @@ ChannelArgument = Annotated[
     ),
 ]
 
+StartOption = Annotated[
+    int,
+    typer.Option(
+        "--from",
+        metavar="latest|next|oldest|N|-N",
+        parser=parse_start,
+        help="The first segment: the newest from its beginning, the one after it,"
+        " the oldest there is, number N, or the Nth from last.",
+    ),
+]
+CountOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="End after so many segments.")
+]
+ForOption = Annotated[
+    float | None,
+    typer.Option(
+        "--for", metavar="TIME", parser=parse_time, help="End after so long: 10s."
+    ),
+]
+
 
 def context_names() -> list[str]:
     """What contexts there are, to complete a line."""

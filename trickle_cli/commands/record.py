@@ -11,7 +11,12 @@ import typer
 
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
-from trickle_cli.commands.options import ChannelArgument, parse_start, parse_time
+from trickle_cli.commands.options import (
+    ChannelArgument,
+    CountOption,
+    ForOption,
+    StartOption,
+)
 from trickle_cli.commands.running import ExitCode, naming, run
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
@@ -48,30 +53,13 @@ def record(
     ],
     connect: Connecting,
     talk: Manner,
-    start: Annotated[
-        int,
-        typer.Option(
-            "--from",
-            metavar="latest|next|oldest|N|-N",
-            parser=parse_start,
-            help="The first segment: the newest from its beginning, the one after it,"
-            " the oldest there is, number N, or the Nth from last.",
-        ),
-    ] = "latest",  # type: ignore[assignment] # typer parses defaults, too
+    start: StartOption = "latest",  # type: ignore[assignment] # typer parses defaults, too
     append: Annotated[
         bool,
         typer.Option("--append", help="Add to the recording that is in DIR, if any."),
     ] = False,
-    count: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="End after so many segments."),
-    ] = None,
-    for_: Annotated[
-        float | None,
-        typer.Option(
-            "--for", metavar="TIME", parser=parse_time, help="End after so long: 10s."
-        ),
-    ] = None,
+    count: CountOption = None,
+    for_: ForOption = None,
 ) -> None:
     """Keep what comes on a channel in a directory: a file for each segment, and when
     its bytes came in index.jsonl.

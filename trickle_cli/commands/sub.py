@@ -9,7 +9,12 @@ import typer
 
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
-from trickle_cli.commands.options import parse_start, parse_time
+from trickle_cli.commands.options import (
+    CountOption,
+    ForOption,
+    StartOption,
+    parse_time,
+)
 from trickle_cli.commands.running import run
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
@@ -58,26 +63,9 @@ def sub(
     ],
     connect: Connecting,
     talk: Manner,
-    start: Annotated[
-        int,
-        typer.Option(
-            "--from",
-            metavar="latest|next|oldest|N|-N",
-            parser=parse_start,
-            help="The first segment: the newest from its beginning, the one after it,"
-            " the oldest there is, number N, or the Nth from last.",
-        ),
-    ] = "latest",  # type: ignore[assignment] # typer parses defaults, too
-    count: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="End after so many segments."),
-    ] = None,
-    for_: Annotated[
-        float | None,
-        typer.Option(
-            "--for", metavar="TIME", parser=parse_time, help="End after so long."
-        ),
-    ] = None,
+    start: StartOption = "latest",  # type: ignore[assignment] # typer parses defaults, too
+    count: CountOption = None,
+    for_: ForOption = None,
     idle: Annotated[
         float | None,
         typer.Option(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from trickle_cli.protocol.names import DEFAULT_SERVER
 
 if TYPE_CHECKING:
+    import trio
+
     from trickle_cli.client import ClientConfig, Endpoint, Publisher
     from trickle_cli.display.talk import Talk
     from trickle_cli.display.transfer import TransferView
@@ -43,7 +45,7 @@ async def telling(publisher: Publisher, talk: Talk) -> AsyncIterator[None]:
     tell = _Telling(publisher, talk)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(tell.run)
+            await nursery.start(tell.run)
             yield
             nursery.cancel_scope.cancel()
     finally:
@@ -60,10 +62,11 @@ class _Telling:
         self._waiting = ""
         self._lost = 0
 
-    async def run(self) -> None:
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Until cancelled."""
         import trio
 
+        task_status.started()
         while True:
             self.look()
             await trio.sleep(0.1)

@@ -10,7 +10,7 @@ import typer
 
 from trickle_cli.commands.connecting import Connecting, connecting
 from trickle_cli.commands.groups import takes
-from trickle_cli.commands.options import parse_time
+from trickle_cli.commands.options import ForOption
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
@@ -53,12 +53,7 @@ def watch(
         int | None,
         typer.Option(metavar="N", min=1, help="End after so many segments or changes."),
     ] = None,
-    for_: Annotated[
-        float | None,
-        typer.Option(
-            "--for", metavar="TIME", parser=parse_time, help="End after so long: 10s."
-        ),
-    ] = None,
+    for_: ForOption = None,
 ) -> None:
     """Watch a channel: when its segments came, how large they were and how quick.
 
