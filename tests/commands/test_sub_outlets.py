@@ -374,6 +374,19 @@ def test_a_pattern_needs_the_changefeed(programs: Programs) -> None:
 # What is told.
 
 
+def test_programs_get_the_sums_in_objects_of_json(
+    programs: Programs, all_of: Command, three: str
+) -> None:
+    program = programs.run(*all_of, "--progress", "json", three)
+    assert program.ends() == 0
+    told = [json.loads(line) for line in program.err.splitlines()]
+    assert {line["command"] for line in told} == {"sub"}
+    assert told[-1]["event"] == "message"
+    assert told[-1]["text"].startswith("received 3 segments, 13 B in ")
+    assert (told[-1]["segments"], told[-1]["size"], told[-1]["lost"]) == (3, 13, 0)
+    assert told[-1]["duration"] >= 0
+
+
 def test_those_who_want_to_know_everything_are_told_of_each_segment(
     programs: Programs, tmp_path: Path
 ) -> None:

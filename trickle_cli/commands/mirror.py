@@ -152,5 +152,6 @@ async def _run(
         statistics = subscriber.statistics()
         amount = summaries.amount(statistics, duration)
         rate = summaries.rate(statistics, duration)
-        talk.say(f"mirrored {amount}{rate}{mirroring.missing()}")
+        more = summaries.fields(statistics, duration)
+        talk.say(f"mirrored {amount}{rate}{mirroring.missing()}", **more)
     return not mirroring.missing()

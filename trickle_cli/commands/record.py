@@ -188,5 +188,8 @@ class _Recording:
         from trickle_cli.display import summaries
 
         statistics = self._subscriber.statistics()
-        amount = summaries.amount(statistics, trio.current_time() - self._started)
-        self._talk.say(f"recorded {amount}{summaries.missing(statistics.lost)}")
+        duration = trio.current_time() - self._started
+        amount = summaries.amount(statistics, duration)
+        more = summaries.fields(statistics, duration)
+        lost = summaries.missing(statistics.lost)
+        self._talk.say(f"recorded {amount}{lost}", **more)

@@ -240,4 +240,5 @@ def _summarize(following: Following, talk: Talk, duration: float) -> None:
     amount = summaries.amount(statistics, duration)
     rate = summaries.rate(statistics, duration)
     missing = summaries.missing(statistics.lost, statistics.incomplete)
-    talk.say(f"received {amount}{rate}{missing}")
+    more = summaries.fields(statistics, duration)
+    talk.say(f"received {amount}{rate}{missing}", **more)

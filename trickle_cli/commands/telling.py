@@ -157,4 +157,6 @@ def _summarize(publisher: Publisher, talk: Talk, duration: float, ending: str) -
     statistics = publisher.statistics()
     ending = ending or summaries.rate(statistics, duration)
     lost = summaries.missing(statistics.lost)
-    talk.say(f"sent {summaries.amount(statistics, duration)}{ending}{lost}")
+    amount = summaries.amount(statistics, duration)
+    more = summaries.fields(statistics, duration)
+    talk.say(f"sent {amount}{ending}{lost}", **more)

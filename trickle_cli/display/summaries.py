@@ -22,6 +22,12 @@ def rate(statistics: Statistics, duration: float) -> str:
     return f", {formats.rate(mean)}"
 
 
+def fields(statistics: Statistics, duration: float) -> dict[str, object]:
+    """The same for programs: sizes in bytes, times in seconds."""
+    told = {name: getattr(statistics, name) for name in ("segments", "size", "lost")}
+    return {**told, "duration": round(duration, 3)}
+
+
 def missing(lost: int, incomplete: int = 0) -> str:
     """`; lost 3 segments; 1 incomplete segment`; "" if nothing is."""
     text = f"; lost {formats.count(lost, 'segment')}" if lost else ""
