@@ -340,6 +340,21 @@ def test_a_pattern_means_those_that_are_there_and_those_that_come(
     assert program.ends() == 0
 
 
+def test_a_pattern_means_what_can_still_be_read_where_only_that_is_wanted(
+    programs: Programs,
+) -> None:
+    _, http = programs.serve("--autocreate")
+    for name in ("cam-1", "cam-2", "mic"):
+        http.make(name, name.encode())
+    http.close("cam-1")
+    program = programs.run(
+        *("sub", "-s", http.url, "--from", "oldest", "--until-end"),
+        *("--format", "{channel} {text}", "cam-*"),
+    )
+    assert program.ends() == 0
+    assert sorted(program.out.splitlines()) == [b"cam-1 cam-1", b"cam-2 cam-2"]
+
+
 def test_what_is_wrong_with_one_channel_leaves_the_others(
     programs: Programs, common: Http, all_of: Command, three: str
 ) -> None:

@@ -13,13 +13,18 @@ from typing import Final
 
 import trio
 
-from trickle_cli.client import ClientConfig, Endpoint, Subscriber
+from trickle_cli.client import ClientConfig, Control, Endpoint, Subscriber
 from trickle_cli.commands.changes import follow
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
 from trickle_cli.commands.telling import count_readers
 from trickle_cli.display.talk import Talk
 from trickle_cli.display.transfer import TransfersView, TransferView
-from trickle_cli.errors import ChannelNotFound, TrickleError
+from trickle_cli.errors import (
+    ChannelNotFound,
+    NotAllowed,
+    TrickleError,
+    UnexpectedStatus,
+)
 from trickle_cli.protocol.names import CHANGEFEED, RESERVED_PREFIX
 from trickle_cli.protocol.sequence import NEXT, OLDEST
 from trickle_cli.statistics import SubscriberStatistics
@@ -155,6 +160,10 @@ class Following:
 
     async def _follow(self, pattern: Endpoint) -> None:
         """Read the channels whose names fit, until the server stops."""
+        if self._until_end and (listed := await self._list(pattern)) is not None:
+            async with trio.open_nursery() as nursery:
+                self._begin_all(nursery, pattern, listed, self._start)
+            return
         feed = replace(pattern, channel=CHANGEFEED)
         start = self._start
         async with (
@@ -173,6 +182,15 @@ class Following:
                 raise ChannelNotFound(
                     error.channel, where=feed.server, hint=_NO_FEED
                 ) from error
+
+    async def _list(self, server: Endpoint) -> list[str] | None:
+        """What there is, channels too that are closed and can still be read; None if
+        the server does not tell."""
+        async with Control(server, self._config) as control:
+            try:
+                return [channel.name for channel in await control.list()]
+            except (NotAllowed, UnexpectedStatus):
+                return None
 
     def _begin_all(
         self,
