@@ -251,9 +251,9 @@ def test_a_second_signal_ends_it_at_once(programs: Programs) -> None:
 
 
 def test_it_serves_on_when_nobody_takes_what_it_says() -> None:
-    """Each channel is a line that it has to say; a pipe holds but two pages."""
+    """Each request is a line that it has to say; a pipe holds but two pages."""
     with subprocess.Popen(
-        [*TRICKLE, "serve", "--port", "0"],
+        [*TRICKLE, "serve", "--port", "0", "--verbose"],
         stderr=subprocess.PIPE,
         bufsize=0,
         env=environment(),
