@@ -68,11 +68,13 @@ class Poller:
             self._turn()
 
     def _turn(self) -> None:
+        """Until nothing is ready: to look again costs less than trio's next waking."""
         end = time.perf_counter() + _TURN
-        for descriptor, _ in self._epoll.poll(0, _BATCH):
-            # Whoever was called before may have closed this one.
-            ready = self._ready.get(descriptor)
-            if ready is not None:
-                ready()
-            if time.perf_counter() > end:
-                break
+        while events := self._epoll.poll(0, _BATCH):
+            for descriptor, _ in events:
+                # Whoever was called before may have closed this one.
+                ready = self._ready.get(descriptor)
+                if ready is not None:
+                    ready()
+                if time.perf_counter() > end:
+                    return
