@@ -24,6 +24,8 @@ from trickle_cli.server.transport import Disconnected
 class StingyTransport:
     """Takes what `appetites` say, one number for each call, then everything."""
 
+    joins = False
+
     def __init__(self, appetites: Sequence[int] = ()) -> None:
         self.peer = "test"
         self.wire = b""

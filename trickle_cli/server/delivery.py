@@ -152,8 +152,9 @@ class Delivery(Reader):
 
     def push(self, piece: Piece) -> bool:
         key: object = self._state
-        if self._others and self._state < CHUNKED:
-            key = self._state, self._others
+        joins = self._transport.joins
+        if joins or (self._others and self._state < CHUNKED):
+            key = self._state, self._others, joins
         rendering = piece.renderings.get(key)
         if rendering is None:
             rendering = piece.renderings[key] = self._render(piece)
@@ -188,7 +189,7 @@ class Delivery(Reader):
                 lead += chunk_head(size)
                 tail = CRLF + tail
         buffers = [lead, *piece.chunks, tail]
-        if size <= _JOIN_SIZE:
+        if size <= _JOIN_SIZE or self._transport.joins:
             buffers = [b"".join(buffers)]
         elif not tail:
             buffers.pop()  # some platforms refuse an empty buffer

@@ -25,7 +25,13 @@ from trickle_cli.server.listener import accept_from
 from trickle_cli.server.metrics import show_metrics
 from trickle_cli.server.pages import snapshot
 from trickle_cli.server.poller import AVAILABLE, Poller
-from trickle_cli.server.transport import SocketTransport, StreamTransport, Transport
+from trickle_cli.server.secure import SecureTransport
+from trickle_cli.server.transport import (
+    Disconnected,
+    SocketTransport,
+    StreamTransport,
+    Transport,
+)
 from trickle_cli.statistics import ServerStatistics
 
 #: Seconds between looks at connections whose peers may be too slow.
@@ -34,8 +40,6 @@ _WATCH_INTERVAL: Final = 0.5
 _DRAIN_INTERVAL: Final = 0.05
 #: Connections beyond the limit that are told so; others are just closed.
 _MAX_REFUSED: Final = 64
-#: Seconds that it may take to close a connection that was never served.
-_TURN_AWAY_PATIENCE: Final = 1
 #: Seconds in which those are to ask something, to be told.
 _REFUSED_PATIENCE: Final = 2
 
@@ -180,15 +184,38 @@ class Server:
             sock.close()
             return
         assert self._nursery is not None
-        if self.tls is None and self._poller is not None:
+        if self._poller is None:
+            self._nursery.start_soon(self._serve_in_task, sock, visitor, self.tls)
+        elif self.tls is None:
             transport = SocketTransport(sock, self._poller)
             transport.open(self._connect(transport, visitor))
         else:
-            self._nursery.start_soon(self._serve_in_task, sock, visitor, self.tls)
+            secure = SecureTransport(sock, self._poller, self.tls)
+            self._nursery.start_soon(self._serve_securely, secure, visitor)
+
+    async def _serve_securely(
+        self, transport: SecureTransport, visitor: Visitor
+    ) -> None:
+        try:
+            with trio.fail_after(self.config.patience.head):
+                await transport.shake_hands()
+        except (trio.TooSlowError, Disconnected):
+            self._turn_away(transport, visitor)
+        except BaseException:
+            self._turn_away(transport, visitor)
+            raise
+        else:
+            transport.open(self._connect(transport, visitor))
+
+    def _turn_away(self, transport: SecureTransport, visitor: Visitor) -> None:
+        """The handshake has come to nothing."""
+        self._addresses.leave(visitor)
+        transport.close()
 
     async def _serve_in_task(
         self, sock: socket, visitor: Visitor, tls: ssl.SSLContext | None
     ) -> None:
+        """Where there is no poller: any stream will do."""
         stream: trio.abc.Stream
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         if tls is not None:
@@ -197,20 +224,12 @@ class Server:
                 with trio.fail_after(self.config.patience.head):
                     await secure.do_handshake()
             except (trio.TooSlowError, trio.BrokenResourceError):
-                await self._turn_away(visitor, secure)
+                self._addresses.leave(visitor)
+                await trio.aclose_forcefully(stream)
                 return
-            except BaseException:
-                with trio.move_on_after(_TURN_AWAY_PATIENCE, shield=True):
-                    await self._turn_away(visitor, secure)
-                raise
             stream = secure
         transport = StreamTransport(stream)
         await transport.run(self._connect(transport, visitor))
-
-    async def _turn_away(self, visitor: Visitor, stream: trio.abc.Stream) -> None:
-        """The handshake has come to nothing."""
-        self._addresses.leave(visitor)
-        await trio.aclose_forcefully(stream)
 
     def _connect(self, transport: Transport, visitor: Visitor) -> Connection:
         """A connection that serves `visitor`, or, if there are too many, says so."""

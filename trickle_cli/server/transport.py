@@ -53,7 +53,9 @@ class Receiver(Protocol):
 
 
 class Transport(Protocol):
-    """The wire of one connection."""
+    """The wire of one connection. `joins`: many buffers are joined anyway."""
+
+    joins: bool
 
     def send_nowait(self, data: bytes) -> int:
         """Send what can be sent at once; how many bytes that was. Errors count as
@@ -85,6 +87,8 @@ class Transport(Protocol):
 
 class SocketTransport:
     """A connected, non-blocking TCP or Unix socket, which it owns."""
+
+    joins = False
 
     __slots__ = ("_poller", "_receiver", "_sock")
 
@@ -155,13 +159,16 @@ class SocketTransport:
         if fail:
             linger = struct.pack("ii", 1, 0)
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._poller.remove(self._sock)
+        if self._receiver is not None:
+            self._poller.remove(self._sock)
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
 
 class StreamTransport:
     """Any `trio.abc.Stream`, which it owns. It works while `run` runs."""
+
+    joins = True
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream

@@ -1,0 +1,219 @@
+"""An encrypted connection whose sends do not wait.
+
+OpenSSL works on memory here, not on the socket: what is to go out is encrypted a slice
+at a time, and each slice offered to the kernel with one call. So a live reader is
+pushed to over TLS as it is without, in the stack of the publisher's bytes.
+
+Ciphertext that the kernel does not take has to be kept, as nothing else may be sent in
+its place. What of the plaintext is in it counts as not taken (`_ahead`): its owner
+comes again with the same bytes, as after any send that fell short, and then those are
+passed over. Thus a reader that is late costs one slice at most, and whoever is told
+that all is taken may close.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, cast
+
+import trio
+
+from trickle_cli.server.poller import Poller
+from trickle_cli.server.transport import (
+    RECEIVE_SIZE,
+    Disconnected,
+    Receiver,
+    SocketTransport,
+)
+
+#: Plaintext encrypted at a time: four records of TLS.
+SLICE: Final = 64 * 1024
+
+# For all connections, as the inbox of `transport`: used up before more is read.
+_cipher: Final = memoryview(bytearray(RECEIVE_SIZE))
+_plain: Final = memoryview(bytearray(RECEIVE_SIZE))
+
+
+class SecureTransport(SocketTransport):
+    """A connected, non-blocking socket, which it owns, encrypted with `context`. First
+    `shake_hands`, then `open` it."""
+
+    joins = True
+
+    __slots__ = ("_ahead", "_incoming", "_is_paused", "_outgoing", "_tls", "_unsent")
+
+    def __init__(
+        self, sock: socket.socket, poller: Poller, context: ssl.SSLContext
+    ) -> None:
+        super().__init__(sock, poller)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._unsent = b""  # ciphertext that the kernel has not taken
+        self._ahead = 0  # bytes of plaintext in it
+        self._is_paused = False
+
+    async def shake_hands(self) -> None:
+        """Agree with the peer on how to encrypt. Disconnected, if that fails."""
+        try:
+            while True:
+                try:
+                    self._tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await self._flush()
+                await trio.lowlevel.wait_readable(self._sock)
+                self._take_in()
+        except ssl.SSLError as error:
+            self._push_out()  # it says what is wrong
+            raise Disconnected(str(error)) from error
+        await self._flush()
+
+    def _take_in(self) -> bool:
+        """Hand what the socket has to OpenSSL. False if nothing will come any more."""
+        try:
+            count = self._sock.recv_into(_cipher)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            count = 0
+        if count:
+            self._incoming.write(_cipher[:count])
+        else:
+            self._incoming.write_eof()
+        return count > 0
+
+    # In.
+
+    def open(self, receiver: Receiver) -> None:
+        super().open(receiver)
+        self._decrypt()  # it may have come with the end of the handshake
+
+    def _ready(self) -> None:
+        is_alive = self._take_in()
+        if is_alive or not self._is_paused:
+            self._decrypt()
+        elif self._receiver is not None:
+            self._receiver.hung_up()
+
+    def _decrypt(self) -> None:
+        """Hand on what can be read."""
+        assert self._receiver is not None
+        while not self._is_paused and self._sock.fileno() >= 0:
+            size, has_ended = self._read()
+            if size:
+                self._receiver.received(_plain[:size])
+            if has_ended:
+                self._receiver.hung_up()
+            if not size or has_ended:
+                break
+
+    def _read(self) -> tuple[int, bool]:
+        """Fill `_plain`; how many bytes are in it, and whether nothing comes after."""
+        size = 0
+        try:
+            while size < RECEIVE_SIZE:
+                room = cast("bytearray", _plain[size:])  # any buffer will do
+                count = cast("int", self._tls.read(len(room), room))
+                if not count:
+                    return size, True
+                size += count
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:  # it ended without saying so, or is no TLS
+            return size, True
+        with suppress(OSError):
+            self._push_out()  # what the protocol itself has to say
+        return size, False
+
+    def pause(self) -> None:
+        self._is_paused = True
+        super().pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        super().resume()
+        self._decrypt()
+
+    # Out.
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        try:
+            return self._send(data)
+        except OSError:
+            return 0
+
+    def sendv_nowait(self, buffers: Sequence[bytes | memoryview]) -> int:
+        return self.send_nowait(b"".join(buffers))
+
+    async def sendv(self, buffers: Sequence[bytes | memoryview]) -> int:
+        data = b"".join(buffers)
+        try:
+            while not (taken := self._send(data)):
+                await trio.lowlevel.wait_writable(self._sock)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise Disconnected(str(error)) from error
+        return taken
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Encrypt and send as much of `data` as the kernel takes. OSError."""
+        if not self._push_out():
+            return 0
+        taken = min(self._ahead, len(data))
+        self._ahead -= taken
+        if taken:  # was sent already
+            data = memoryview(data)[taken:]
+        while size := len(data):
+            part = data if size <= SLICE else memoryview(data)[:SLICE]
+            self._encrypt(part)
+            if not self._push_out():
+                self._ahead = len(part)
+                break
+            taken += len(part)
+            data = memoryview(data)[len(part) :]
+        return taken
+
+    def _encrypt(self, data: bytes | memoryview) -> None:
+        count = self._tls.write(data)
+        while count < len(data):
+            count += self._tls.write(memoryview(data)[count:])
+
+    def _push_out(self) -> bool:
+        """Send what is encrypted; whether that is all sent. OSError."""
+        if self._outgoing.pending:
+            self._unsent += self._outgoing.read()
+        if self._unsent:
+            try:
+                count = self._sock.send(self._unsent)
+            except (BlockingIOError, InterruptedError):
+                return False
+            self._unsent = self._unsent[count:]
+        return not self._unsent
+
+    async def _flush(self) -> None:
+        """Send what is encrypted. Disconnected."""
+        try:
+            while not self._push_out():
+                await trio.lowlevel.wait_writable(self._sock)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise Disconnected(str(error)) from error
+
+    # The end.
+
+    def shut_down_sending(self) -> None:
+        pass  # OpenSSL would not go on reading; the answer says that it is the last
+
+    def unacknowledged(self) -> int:
+        return len(self._unsent) + super().unacknowledged()
+
+    def close(self, *, fail: bool = False) -> None:
+        if not (fail or self._unsent or self._sock.fileno() < 0):
+            # So that the peer can tell an end from a cut. It need not say it, too.
+            with suppress(OSError):
+                self._tls.unwrap()
+            with suppress(OSError):
+                self._push_out()
+        super().close(fail=fail)
