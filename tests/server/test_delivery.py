@@ -32,6 +32,9 @@ class StingyTransport:
         self.closed: str = ""
         self._appetites = list(appetites)
 
+    def cork(self, *, on: bool) -> None:
+        pass
+
     def send_nowait(self, data: bytes) -> int:
         return self.sendv_nowait([data])
 

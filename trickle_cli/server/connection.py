@@ -51,6 +51,8 @@ _log = logging.getLogger(__name__)
 
 #: Requests served out of one read before others get a turn.
 _TURN: Final = 32
+#: What more events than these are is pipelined: a head, a body, its end.
+_ONE_REQUEST: Final = 3
 #: Events that a peer may pipeline behind an answer that is still to come. What is
 #: more stays in the kernel, and the peer is held back.
 MAX_PIPELINED: Final = 1024
@@ -186,6 +188,9 @@ class Connection:
         self._in_turn = True
         events = self._events
         last = self._served + _TURN
+        is_pipelined = len(events) > _ONE_REQUEST
+        if is_pipelined:
+            self.transport.cork(on=True)
         while events and not (self._errands or self._closing):
             if self.exchange is None:
                 self._next(events.popleft())
@@ -200,6 +205,8 @@ class Connection:
                 chunks = self._take_body()
                 self.exchange.take(chunks, end=self._body_done)
         self._in_turn = False
+        if is_pipelined:
+            self.transport.cork(on=False)
         if self._closing and not self._errands:
             self._say_goodbye()
         elif len(events) > MAX_PIPELINED and not self._errands:

@@ -30,6 +30,7 @@ from trickle_cli.server.poller import Poller
 RECEIVE_SIZE: Final = 256 * 1024
 #: Linux takes at most 1024 buffers in one sendmsg (IOV_MAX).
 MAX_BUFFERS: Final = 1024
+_CORK: Final[int | None] = getattr(socket, "TCP_CORK", None)
 #: Seconds that a stream may take to end in order.
 _GOODBYE: Final = 1
 
@@ -66,6 +67,9 @@ class Transport(Protocol):
 
     async def sendv(self, buffers: Sequence[bytes | memoryview]) -> int:
         """Wait until at least one byte is sent; how many were. Disconnected."""
+
+    def cork(self, *, on: bool) -> None:
+        """From now on, let what is sent go out in full packets; or go, if not `on`."""
 
     def pause(self) -> None:
         """Receive nothing until `resume`."""
@@ -140,6 +144,11 @@ class SocketTransport:
             except trio.ClosedResourceError:
                 raise Disconnected("the connection was closed") from None
 
+    def cork(self, *, on: bool) -> None:
+        if _CORK is not None:
+            with suppress(OSError):  # it is closed, or a Unix socket
+                self._sock.setsockopt(socket.IPPROTO_TCP, _CORK, on)
+
     def pause(self) -> None:
         self._poller.pause(self._sock)
 
@@ -209,6 +218,9 @@ class StreamTransport:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected(str(error)) from error
         return len(data)
+
+    def cork(self, *, on: bool) -> None:
+        pass
 
     def pause(self) -> None:
         self._paused = True
