@@ -235,7 +235,7 @@ async def test_a_file_is_read_from_where_it_stands(tmp_path: Path) -> None:
     assert b"".join(received) == LARGE
 
 
-@pytest.mark.parametrize("takes", [0.0, 0.03])
+@pytest.mark.parametrize("takes", [0.0, 0.08])
 async def test_more_of_a_file_is_read_at_once_where_it_is_taken_quickly(
     takes: float, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ READ_SIZE: Final = 64 * 1024
 #: The same of a file, at most.
 LARGE_READ_SIZE: Final = 512 * 1024
 #: Seconds within which a piece is taken by somebody who could do with a larger one.
-_QUICK: Final = 0.01
+_QUICK: Final = 0.05
 #: What is never waited for, as files are not.
 _NULL: Final = os.stat(os.devnull).st_rdev
 
@@ -118,13 +118,14 @@ class Sink:
         self._is_quick = self.is_file or status.st_rdev == _NULL
 
     async def send_all(self, data: bytes) -> None:
-        """Write all of `data`; when this returns, the system has it. Lets others run
-        only if it has to wait."""
+        """Write all of `data`; when this returns, the system has it."""
         if self._end is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             await _write_as_it_goes(self._end, data)
         elif self._is_quick:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await (
+                trio.lowlevel.checkpoint()
+            )  # a file takes all, and never makes us wait
             _write_all(self._descriptor, data)
         else:
             # Abandoned, because a reader that takes nothing would hold us for ever.
