@@ -169,6 +169,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
         value=points[-1][1],
         details={
             "times one process": points[-1][1] * median(one.costs),
+            "2 workers on 2 cores, times one process": at(2) * median(one.costs),
             "busiest worker, of its share": imbalance(_NAMES, _CORES[-1]),
         },
         series=points,
