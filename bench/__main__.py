@@ -75,7 +75,7 @@ def main() -> None:
     if given.json:
         print(json.dumps(run, ensure_ascii=False))
     if given.write:
-        report.write(run, page=not given.names and not given.quick)
+        report.write(run, given.names)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -128,13 +129,18 @@ def _table(figures: list[dict[str, Any]], held_against: str) -> list[str]:
     return rows
 
 
-def write(run: dict[str, Any], *, page: bool) -> None:
-    """The results into their folder, and, with `page`, into the documentation."""
+def write(run: dict[str, Any], names: Sequence[str]) -> None:
+    """The results into their folder, under the `names` of the groups that were
+    measured; those of all (none is named), if not quick, into the page, too."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
-    for name in (run["date"][:10], "latest"):
+    is_whole = not names and not run["quick"]
+    files = [run["date"][:10], "latest"]
+    if not is_whole:
+        files = ["-".join(["quick" if run["quick"] else files[0], *names])]
+    for name in files:
         (RESULTS / f"{name}.json").write_text(text)
-    if page:
+    if is_whole:
         pictures = drawn(run)
         PICTURES.mkdir(exist_ok=True)
         for name, picture in pictures.items():

@@ -172,7 +172,7 @@ def test_what_was_not_measured_is_not_drawn() -> None:
     assert drawn(run_of(figure(4))) == {}
 
 
-def test_a_whole_run_is_written_into_the_page_with_its_plots(
+def test_a_whole_run_and_no_other_is_written_into_the_page_with_its_plots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "performance.md"
@@ -180,7 +180,13 @@ def test_a_whole_run_is_written_into_the_page_with_its_plots(
     monkeypatch.setattr(report, "PAGE", page)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(report, "PICTURES", tmp_path / "performance")
-    report.write(run_of(figure(4, 2)), page=True)
+    quick = run_of(figure(5, 2))
+    for run, names in ((quick | {"quick": False}, ["f"]), (quick, [])):
+        report.write(run, names)
+    assert "old" in page.read_text()
+    assert not (tmp_path / "results" / "latest.json").exists()
+
+    report.write(run_of(figure(4, 2)) | {"quick": False}, [])
     written = page.read_text()
     assert written.startswith("before\n")
     assert written.endswith("after\n")
@@ -188,7 +194,7 @@ def test_a_whole_run_is_written_into_the_page_with_its_plots(
     assert "![the ratio to its floor of each figure](performance/ratios.svg)" in written
     assert elements((tmp_path / "performance" / "ratios.svg").read_text(), "rect")
     latest = json.loads((tmp_path / "results" / "latest.json").read_text())
-    assert latest["figures"][0]["name"] == "f"
+    assert latest["figures"][0]["value"] == 4
 
 
 # Other servers, and workers.
