@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from bench import (
+    against,
     channels,
     clients,
     commands,
@@ -18,6 +19,7 @@ from bench import (
     latency,
     report,
     small,
+    workers,
 )
 from bench.measuring import Measure, Scale
 
@@ -35,6 +37,8 @@ GROUPS: dict[str, Measure] = {
     "kept": small.measure_kept,
     "channels": channels.measure,
     "growth": growth.measure,
+    "workers": workers.measure,
+    "against": against.measure,
 }
 
 
@@ -45,10 +49,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="of each figure (5; quick: 1)")
     parser.add_argument("--json", action="store_true", help="print the results so")
     parser.add_argument("--write", action="store_true", help="into bench/results, too")
+    parser.add_argument(
+        "--reference",
+        metavar="COMMAND",
+        default="",
+        help="another server to be held against: refserve {port}",
+    )
     given = parser.parse_args()
     if unknown := set(given.names) - set(GROUPS):
         parser.error(f"there is no {', '.join(sorted(unknown))}: {', '.join(GROUPS)}")
-    scale = Scale(rounds=given.rounds or (1 if given.quick else 5), quick=given.quick)
+    if "against" in given.names and "{port}" not in given.reference:
+        parser.error("against takes --reference COMMAND, with {port} in it")
+    scale = Scale(
+        rounds=given.rounds or (1 if given.quick else 5),
+        quick=given.quick,
+        reference=given.reference,
+    )
     begun = datetime.now(UTC)
     figures = []
     for name in given.names or GROUPS:
@@ -59,7 +75,7 @@ def main() -> None:
     if given.json:
         print(json.dumps(run, ensure_ascii=False))
     if given.write:
-        report.write(run, page=not given.names and not given.quick)
+        report.write(run, given.names)
 
 
 if __name__ == "__main__":

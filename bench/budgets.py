@@ -33,12 +33,17 @@ class Budget:
 
 _GROWTH: Final = Budget(limit=1.05, absolute=True)
 _CLIENT: Final = Budget(limit=80, absolute=True)
+_TLS: Final = Budget(limit=1.5)
+#: Against another server: ahead of it.
+_AHEAD: Final = Budget(limit=1)
 _DISTANCE: Final = Budget(limit=2000, absolute=True, at_least=True)
 
 BUDGETS: Final = {
     "fanout.1-50": Budget(limit=1.2),
     "fanout.1-1": Budget(limit=1.6),
-    "fanout.tls-1-50": Budget(limit=1.5),
+    "fanout.tls-1-50": _TLS,
+    "fanout.tls-1-1": _TLS,
+    "fanout.tls-1-500": _TLS,
     "small.1-100": Budget(limit=2.8),
     "small.20x1-1": Budget(limit=2.8),
     "small.data-dir": Budget(limit=2),
@@ -53,5 +58,14 @@ BUDGETS: Final = {
     "growth.channels": _GROWTH,
     "distance.publish": _DISTANCE,
     "distance.subscribe": _DISTANCE,
+    "distance.live": _DISTANCE,
     "commands.help": Budget(limit=1.8),
+    "against.fanout-1-50": _AHEAD,
+    "against.fanout-1-1": _AHEAD,
+    "against.small-1-100": _AHEAD,
+    "against.small-20x1-1": _AHEAD,
+    "against.latency-p50": _AHEAD,
+    "against.latency-p99": _AHEAD,
+    "against.idle-memory": _AHEAD,
+    "against.lost": Budget(limit=0, absolute=True),
 }

@@ -68,9 +68,9 @@ class Watch:
         self.done += 1
         return True
 
-    def tell(self) -> None:
+    def tell(self, *, lost: int = 0) -> None:
         took = time.monotonic() - self._begun
-        say(cpu=_cpu() - self._cpu, seconds=took, segments=self.done)
+        say(cpu=_cpu() - self._cpu, seconds=took, segments=self.done, lost=lost)
 
 
 def _cpu() -> float:
@@ -101,7 +101,7 @@ async def subscribe_ours(work: Work) -> None:
         while watch.goes_on():
             async for _ in await subscriber.read():
                 pass
-        watch.tell()
+        watch.tell(lost=subscriber.statistics().lost)
 
 
 async def publish_httpx(work: Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from statistics import median
 from typing import Final
 
 from bench.clients import filled
@@ -15,6 +16,9 @@ _DELAY: Final = 0.025
 _LINE: Final = 40
 #: More than could come in the time.
 _PLENTY: Final = 30_000
+_ENDLESS: Final = 10_000_000
+#: Seconds that a publisher goes on longer than it is listened to.
+_MARGIN: Final = 1.0
 
 
 def _rate(peer: Peer, client: str, side: str, seconds: float, channel: str) -> float:
@@ -23,6 +27,52 @@ def _rate(peer: Peer, client: str, side: str, seconds: float, channel: str) -> f
     with load("client_work", peer, channel=channel, seconds=seconds, **options) as work:
         told = work.go()
         return float(told["segments"] / told["seconds"])
+
+
+def _live(near: Peer, far: Peer, seconds: float) -> dict[str, float]:
+    """What a subscriber gets over the distance while a publisher, which is near to the
+    server, sends as fast as it can."""
+    options = {"client": "ours", "size": _LINE, "channel": new_channel()}
+    with (
+        load(
+            "client_work",
+            near,
+            **options,
+            side="publish",
+            segments=_ENDLESS,
+            seconds=seconds + _MARGIN,
+        ) as giving,
+        load(
+            "client_work",
+            far,
+            **options,
+            side="subscribe",
+            segments=_ENDLESS,
+            seconds=seconds,
+        ) as taking,
+    ):
+        giving.begin()
+        taken = taking.go()
+        given = giving.says()
+    return {
+        "received": taken["segments"] / taken["seconds"],
+        "published": given["segments"] / given["seconds"],
+        "lost": taken["lost"],
+    }
+
+
+def _measure_live(scale: Scale, near: Peer, far: Peer) -> Figure:
+    seconds = scale.of(4, 1)
+    rounds = scale.of(min(scale.rounds, 3), 1)
+    seen = [_live(near, far, seconds) for _ in range(rounds)]
+    middle = {name: median(each[name] for each in seen) for name in seen[0]}
+    return Figure(
+        name="distance.live",
+        about="subscribe to a publisher at full speed on the far side, lines, 50 ms",
+        unit="segments/s",
+        value=middle["received"],
+        details={"published": middle["published"], "lost": middle["lost"]},
+    )
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
@@ -45,3 +95,4 @@ def measure(scale: Scale) -> Iterator[Figure]:
                 value=value,
                 beside={"aiohttp": other},
             )
+        yield _measure_live(scale, near, far)

@@ -63,3 +63,6 @@ def measure_tls(scale: Scale) -> Iterator[Figure]:
         issued.private_key_pem.write_to_path(key)
         files = str(cert), str(key)
         yield _figure("tls-1-50", scale, 50, scale.of(8, 1), files)
+        yield _figure("tls-1-1", scale, 1, scale.of(100, 10), files)
+        if not scale.quick:
+            yield _figure("tls-1-500", scale, 500, 1, files)

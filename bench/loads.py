@@ -10,9 +10,12 @@ import json
 import sys
 import time
 from select import EPOLLIN, epoll
-from typing import Any
+from typing import Any, Final
 
 from bench.peers import Reader, Writer, say, wait_to_go
+
+#: Seconds after which nothing more is to come.
+_SILENCE: Final = 0.5
 
 
 class Crowd:
@@ -30,13 +33,15 @@ class Crowd:
         return [(reader, reader.take()) for reader in ready]
 
 
-def attached(options: dict[str, Any], role: str, size: int) -> list[Reader]:
+def attached(
+    options: dict[str, Any], role: str, size: int, *, skips: bool = False
+) -> list[Reader]:
     """`readers` readers for each of `channels` channels."""
     kind, port = options["kind"], options["port"]
     readers = []
     for channel in options["channels"]:
         for _ in range(options["readers"]):
-            readers.append(Reader(kind, port, channel, bare=size))
+            readers.append(Reader(kind, port, channel, bare=size, skips=skips))
             readers[-1].attach(role)
     return readers
 
@@ -88,7 +93,7 @@ def exchange(options: dict[str, Any]) -> None:
     data = b"x" * size
     wait_to_go()
     delays: list[float] = []
-    due = time.monotonic()
+    due = begun = time.monotonic()
     for _ in range(options["segments"]):
         due += interval
         time.sleep(max(0.0, due - time.monotonic()))
@@ -104,7 +109,60 @@ def exchange(options: dict[str, Any]) -> None:
                     reader.ask()
         for writer in writers:
             writer.answers.wait()
-    say(delays=sorted(delays) if interval else [])
+    took = time.monotonic() - begun
+    say(delays=sorted(delays) if interval else [], seconds=took)
+
+
+def freely(options: dict[str, Any]) -> None:
+    """Segments of `size` bytes every `interval` seconds, whether they are taken or not:
+    a reader that is late may miss some."""
+    size, interval, segments = (options[n] for n in ("size", "interval", "segments"))
+    (channel,) = options["channels"]
+    writer = Writer(options["kind"], options["port"], channel)
+    writer.attach("W")
+    crowd = Crowd(attached(options, "R", size, skips=True))
+    data = b"x" * size
+    wait_to_go()
+    received, due = 0, time.monotonic()
+    for number in range(segments):
+        if number:
+            writer.answers.wait()
+        writer.whole(data)
+        due += interval
+        received += _taken(crowd, until=due)
+    while (more := _taken(crowd, until=time.monotonic() + _SILENCE)) > 0:
+        received += more
+    say(lost=segments * len(crowd.readers) - received)
+
+
+def _taken(crowd: Crowd, *, until: float) -> int:
+    """How many segments come until then."""
+    received = 0
+    while (wait := until - time.monotonic()) > 0:
+        for reader, has_ended in crowd.take(wait):
+            received += has_ended
+            if has_ended:
+                reader.ask()
+    return received
+
+
+def visits(options: dict[str, Any]) -> None:
+    """As many connections as `visits`, each of which gets a segment, and goes: to each
+    of `channels` in turn, where there is one segment."""
+    kind, port, channels = (options[name] for name in ("kind", "port", "channels"))
+    for channel in channels:
+        writer = Writer(kind, port, channel)
+        writer.attach("W")
+        writer.whole(b"x")
+        writer.answers.wait()
+    wait_to_go()
+    for number in range(options["visits"]):
+        reader = Reader(kind, port, channels[number % len(channels)], bare=0)
+        reader.ask()
+        while not reader.take():
+            pass
+        reader.peer.close()
+    say(done=True)
 
 
 def idle(options: dict[str, Any]) -> None:
@@ -147,6 +205,11 @@ def ticking(options: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     _options = json.loads(sys.argv[1])
-    {"bulk": bulk, "exchange": exchange, "idle": idle, "ticking": ticking}[
-        _options["load"]
-    ](_options)
+    {
+        "bulk": bulk,
+        "exchange": exchange,
+        "freely": freely,
+        "idle": idle,
+        "ticking": ticking,
+        "visits": visits,
+    }[_options["load"]](_options)

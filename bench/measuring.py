@@ -26,10 +26,12 @@ GB: Final = 1e9
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """How much is done: `rounds` of each figure; `quick` for a look at whether all of
-    it works, of which the figures say little."""
+    it works, of which the figures say little. `reference` is the command of another
+    server to be held against, if there is one."""
 
     rounds: int
     quick: bool
+    reference: str = ""
 
     def of(self, full: int, quick: int) -> int:
         return quick if self.quick else full
@@ -70,13 +72,14 @@ def family(pid: int) -> set[int]:
     return found
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of processor time that a process and its children have had.
+def cpu_of(pid: int, *, alone: bool = False) -> float:
+    """Seconds of processor time that a process has had, and its children, if it is not
+    meant `alone`.
 
     From schedstat, which counts nanoseconds, where stat counts ticks of 10 ms.
     """
     total = 0
-    for member in family(pid):
+    for member in {pid} if alone else family(pid):
         for task in (_PROC / str(member) / "task").glob("*/schedstat"):
             with suppress(OSError):
                 total += int(task.read_text().split()[0])

@@ -46,8 +46,12 @@ def wait_to_go() -> None:
 class Answers:
     """The receiving side of a connection: where answers end, and how long they are."""
 
-    def __init__(self, peer: socket.socket, *, bare: int = 0) -> None:
+    def __init__(
+        self, peer: socket.socket, *, bare: int = 0, skips: bool = False
+    ) -> None:
         self._peer = peer
+        self._skips = skips  # an answer may say that there is no such segment
+        self.latest: int | None = None  # what there is instead, if one did
         self._bare = bare  # the size of an answer of the floor, if this is one
         self._buffer = memoryview(bytearray(_PIECE))
         self._is_secure = isinstance(peer, ssl.SSLSocket)
@@ -94,15 +98,17 @@ class Answers:
         return ended
 
     def _read_head(self, head: bytes) -> None:
-        if b" 200 " not in head[:16]:
-            raise ConnectionError(f"the server answered {head[:60]!r}")
         fields = head.lower()
+        self.latest = None
+        if self._skips and b" 470 " in head[:16]:
+            self.latest = _number(fields, b"lp-trickle-latest:")
+        elif b" 200 " not in head[:16]:
+            raise ConnectionError(f"the server answered {head[:60]!r}")
         self._in_body = True
         if b"transfer-encoding: chunked" in fields:
             self._left = None
         else:
-            length = fields.partition(b"content-length:")[2].partition(b"\r\n")[0]
-            self._left = int(length)
+            self._left = _number(fields, b"content-length:")
 
     def wait(self) -> None:
         """Wait for the end of an answer."""
@@ -110,15 +116,24 @@ class Answers:
             pass
 
 
-class Reader:
-    """Gets one segment after another. `size` are the bytes of the one it is at."""
+def _number(fields: bytes, name: bytes) -> int:
+    return int(fields.partition(name)[2].partition(b"\r\n")[0])
 
-    def __init__(self, kind: str, port: int, channel: str, *, bare: int) -> None:
+
+class Reader:
+    """Gets one segment after another. `size` are the bytes of the one it is at. One
+    that `skips` goes on with the latest when it has come too late, and one that does
+    not takes that for an error."""
+
+    def __init__(
+        self, kind: str, port: int, channel: str, *, bare: int, skips: bool = False
+    ) -> None:
         self.peer = connected(kind, port)
         self._is_bare = kind.startswith("bare")
         self._channel = channel
         self._seq = 0
-        self._answers = Answers(self.peer, bare=bare if self._is_bare else 0)
+        size = bare if self._is_bare else 0
+        self._answers = Answers(self.peer, bare=size, skips=skips)
 
     @property
     def size(self) -> int:
@@ -137,7 +152,12 @@ class Reader:
         self._seq += 1
 
     def take(self) -> bool:
-        return self._answers.take()
+        ended = self._answers.take()
+        if ended and self._answers.latest is not None:
+            self._seq = self._answers.latest
+            self.ask()
+            return False
+        return ended
 
 
 class Writer:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from typing import IO, Any, Final
 
 #: Seconds that anything may take: reached only when something is broken.
 PATIENCE: Final = 180.0
+#: Seconds in which another server is to listen.
+_STARTING: Final = 20.0
 TRICKLE: Final = (sys.executable, "-m", "trickle_cli")
 #: Numbers for channels, so that no round meets what another left. Three digits, as the
 #: floor has it; a server does not live for a thousand.
@@ -23,8 +28,10 @@ _numbers = count()
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would change how commands behave."""
-    plain = {k: v for k, v in os.environ.items() if not k.startswith("TRICKLE_")}
+    """Ours, without what would change how commands behave, or keep Python from storing
+    what it has compiled: an installed command finds that."""
+    changing = ("TRICKLE_", "PYTHONDONTWRITE")
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(changing)}
     return plain | {"XDG_CONFIG_HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 
 
@@ -89,6 +96,25 @@ def server(*arguments: str, tls: tuple[str, str] | None = None) -> Iterator[Peer
 
 
 @contextmanager
+def reference(command: str) -> Iterator[Peer]:
+    """Another server that speaks the protocol: `command`, with a port for `{port}`,
+    once it listens there on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with started(*shlex.split(command.format(port=port))) as process:
+        until = time.monotonic() + _STARTING
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError as error:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{command!r} does not listen") from error
+                time.sleep(0.05)
+        yield Peer(kind="http", port=port, pid=process.pid)
+
+
+@contextmanager
 def floor(tls: tuple[str, str] | None = None) -> Iterator[Peer]:
     """Bare sockets that do what a server does with the same bytes."""
     command = (sys.executable, "-m", "bench.floors", *(tls or ()))
@@ -116,10 +142,14 @@ class Load:
 
     def go(self) -> dict[str, Any]:
         """Do it all; what it saw."""
+        self.begin()
+        return self.says()
+
+    def begin(self) -> None:
+        """Let it go, and do something else meanwhile."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
-        return self.says()
 
     def says(self) -> dict[str, Any]:
         """The next thing that it tells."""

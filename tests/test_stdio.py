@@ -18,7 +18,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from trickle_cli.stdio import READ_SIZE, Sink, open_sink, open_source
+from trickle_cli.stdio import (
+    LARGE_READ_SIZE,
+    READ_SIZE,
+    Sink,
+    open_sink,
+    open_source,
+)
 
 LARGE = bytes(range(256)) * 4096
 
@@ -229,6 +235,23 @@ async def test_a_file_is_read_from_where_it_stands(tmp_path: Path) -> None:
     assert b"".join(received) == LARGE
 
 
+@pytest.mark.parametrize("takes", [0.0, 0.08])
+async def test_more_of_a_file_is_read_at_once_where_it_is_taken_quickly(
+    takes: float, tmp_path: Path
+) -> None:
+    count = 4 if not takes else 1
+    (tmp_path / "file").write_bytes(LARGE * count)
+    sizes = []
+    with opened(tmp_path / "file", "rb") as file:
+        async with open_source(file.fileno()) as source:
+            while data := await source.receive_some():
+                sizes.append(len(data))
+                await trio.sleep(takes)
+    assert sum(sizes) == len(LARGE) * count
+    # It begins with two, of which nothing is known.
+    assert max(sizes[2:]) == (READ_SIZE if takes else LARGE_READ_SIZE)
+
+
 async def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     directory = os.open(tmp_path, os.O_RDONLY)
     try:
@@ -341,6 +364,19 @@ async def test_a_write_that_is_stuck_can_be_cancelled(
         scope.cancel()
         await cancelled.wait()
     from_us.close_reader()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "named pipe", "socket"])
+async def test_what_is_full_or_empty_does_not_block_others_who_hold_it(
+    from_us: Link, nursery: trio.Nursery
+) -> None:
+    async with open_sink(from_us.writer) as sink, open_source(from_us.reader) as source:
+        nursery.start_soon(sink.send_all, LARGE)
+        await wait_all_tasks_blocked()  # it is full, and that holds up nobody else
+        assert os.get_blocking(from_us.writer)
+        left = len(LARGE)
+        while left:
+            left -= len(await source.receive_some())
 
 
 @every_kind
