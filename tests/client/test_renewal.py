@@ -8,7 +8,7 @@ import trio
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Asked, Peer, ScriptedServer, scripted
-from trickle_cli.client import Publisher, Subscriber, publisher, subscriber
+from trickle_cli.client import Publisher, Subscriber, sending, subscriber
 from trickle_cli.errors import ChannelClosed, FirstByteTimeout
 from trickle_cli.server import Patience, ServerConfig
 
@@ -304,8 +304,8 @@ async def test_a_publisher_that_waited_too_long_comes_again() -> None:
 async def test_a_request_that_has_waited_for_long_is_opened_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publisher, "_RENEWAL", 0.05)
-    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.05)
+    monkeypatch.setattr(sending, "_RENEWAL", 0.05)
+    monkeypatch.setattr(sending, "_RENEWAL_LOOK", 0.05)
 
     async def script(server: ScriptedServer) -> None:
         await say.admit(server)
@@ -324,7 +324,7 @@ async def test_a_request_that_has_waited_for_long_is_opened_anew(
     async with scripted(script) as server, Publisher(server.endpoint()) as publishing:
         await publishing.write(b"one")
         await renewed.wait()
-        monkeypatch.setattr(publisher, "_RENEWAL", 60)
+        monkeypatch.setattr(sending, "_RENEWAL", 60)
         await publishing.write(b"two")
         await publishing.flush()
 
@@ -332,8 +332,8 @@ async def test_a_request_that_has_waited_for_long_is_opened_anew(
 async def test_a_segment_that_is_awaited_by_its_writer_may_be_renewed_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publisher, "_RENEWAL", 0.01)
-    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.01)
+    monkeypatch.setattr(sending, "_RENEWAL", 0.01)
+    monkeypatch.setattr(sending, "_RENEWAL_LOOK", 0.01)
     async with serving() as server, Publisher(server.endpoint()) as publishing:
         for number in range(20):
             writer = await publishing.next()
