@@ -42,9 +42,13 @@ class Depth:
     def broken(self, count: int) -> None:
         """A connection has ended after `count` answers, with several to come."""
         self._strikes = 0 if count >= _PROOF else self._strikes + 1
-        self.limit = max(1, self.limit // 2)
+        self.halve()
         if self._strikes >= _STRIKES:
             self.give_up()
+
+    def halve(self) -> None:
+        """What was under way turned out not to be wanted."""
+        self.limit = max(1, self.limit // 2)
 
     def give_up(self) -> None:
         """One at a time from now on."""
