@@ -92,9 +92,7 @@ class Sender:
                 await traffic.changed.park()
             else:
                 break
-        traffic.next_seq += 1
-        traffic.wants_next.set()
-        return lane, Outgoing(seq, traffic.tally)
+        return lane, traffic.take(lane)
 
     async def open(self, lane: Lane, seq: int, *, send: bool = False) -> None:
         """Put the request for segment `seq` on `lane`, unless there is one by now."""

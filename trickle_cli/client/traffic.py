@@ -28,7 +28,7 @@ FIRST_DEPTH: Final = 16
 
 
 class Traffic:
-    """`lane` is the one that the newest segment is on. `kept` are the segments that are
+    """`lane` is the newest segment's. `kept` are the segments that are
     not answered, in order. `lost`, `reconnects` and `waiting` are as in `Publisher` and
     its statistics. `failure` is what has ended it."""
 
@@ -87,15 +87,12 @@ class Traffic:
 
     def lane_ahead(self) -> Lane | None:
         """A lane to open the next segment's request on ahead of its time; None if it
-        is too early for that."""
-        lane, other = self.lane, self.other(self.lane)
-        if lane.is_idle:
-            ahead = lane
-        elif other.is_idle and len(lane.requests) <= 1:
-            ahead = other
-        else:
+        is too early for that. Never the one that is in use: even when all on it is
+        answered, its writer may not have come back from sending."""
+        other = self.other(self.lane)
+        if not other.is_idle or len(self.lane.requests) > 1:
             return None
-        return ahead if self.lane_with(self.next_seq) is None else None
+        return other if self.lane_with(self.next_seq) is None else None
 
     def _can_be_left(self, lane: Lane) -> bool:
         """Whether a segment on the other lane may follow what is on `lane`."""
@@ -105,12 +102,19 @@ class Traffic:
     def may_begin_on(self, lane: Lane) -> bool:
         return not lane.is_mending and self._can_be_left(self.other(lane))
 
+    def take(self, lane: Lane) -> Outgoing:
+        """The next segment, which is `lane`'s from now on."""
+        outgoing = Outgoing(self.next_seq, self.tally)
+        self.lane = lane
+        self.next_seq += 1
+        self.wants_next.set()
+        return outgoing
+
     def begin(self, lane: Lane, outgoing: Outgoing) -> bytes:
         """`outgoing` begins on `lane`; what of its head is to be sent."""
         if self.upstream.resumes is False and not lane.requests:
             outgoing.forget()  # nobody could be sent it again
         self.kept[outgoing] = None
-        self.lane = lane
         return lane.begin(outgoing)
 
     # What becomes of segments.
