@@ -257,8 +257,8 @@ async def test_a_segment_that_somebody_ended_before_it_began_is_passed_over() ->
         is_over.set()
         await sending.expect(say.END)
         await sending.send(say.answer())
-        await sending.asked("POST /cam/2")
-        await sending.expect(say.chunk(b"z") + say.END)
+        after, _ = await server.asked("POST /cam/2")
+        await after.expect(say.chunk(b"z") + say.END)
 
     async with (
         scripted(script) as server,

@@ -71,19 +71,20 @@ class Traffic:
         return next((lane for lane in self.lanes if lane.seq == seq), None)
 
     def free_lane(self) -> Lane | None:
-        """A lane for the next segment's request; None if there is none now."""
+        """A lane for the next segment's request; None if there is none now. The lane in
+        use is best, unless one at a time is all that it takes: then they take turns, so
+        that the end of a connection is noticed before that is used again."""
         lane, other = self.lane, self.other(self.lane)
-        if lane.is_idle:
-            return lane
+        is_other_free = other.is_idle and self._can_be_left(lane)
+        if is_other_free and self.depth.limit == 1 and lane.answers:
+            return other
         if (
             lane.seq is None
             and len(lane.requests) < self.depth.limit
             and not (lane.is_in_segment or lane.is_mending or lane.is_opening)
         ):
             return lane
-        if other.is_idle and self._can_be_left(lane):
-            return other
-        return None
+        return other if is_other_free else None
 
     def lane_ahead(self) -> Lane | None:
         """A lane to open the next segment's request on ahead of its time; None if it
