@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Peer, ScriptedServer, admit, let_close, scripted
-from trickle_cli.client import ClientConfig, Endpoint, Publisher, publisher
+from trickle_cli.client import ClientConfig, Endpoint, Publisher, sending, traffic
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.errors import ConnectionFailed
 from trickle_cli.server import ServerConfig
@@ -172,7 +172,7 @@ async def test_a_quick_segment_leaves_in_one_call(
         await send(self, data)
 
     monkeypatch.setattr(Connection, "send", recording)
-    monkeypatch.setattr(publisher, "_PRECONNECT_DELAY", 1000)
+    monkeypatch.setattr(sending, "_PRECONNECT_DELAY", 1000)
     async with serving() as server, Publisher(server.endpoint()) as publishing:
         for index in range(6):
             assert await publishing.write(b"line %d" % index) == index
@@ -237,9 +237,10 @@ async def test_a_request_that_is_opened_by_two_goes_out_once() -> None:
         scripted(script) as server,
         Publisher(server.endpoint()) as publishing,
     ):
-        lane = publishing._lanes[0]
-        await publishing._open(lane, 0, send=True)
-        await publishing._open(lane, 0)
+        assert publishing._sender is not None
+        lane = publishing._traffic.lanes[0]
+        await publishing._sender.open(lane, 0, send=True)
+        await publishing._sender.open(lane, 0)
         await publishing.write(b"x")
         await publishing.flush()
 
@@ -256,8 +257,8 @@ async def test_a_segment_that_somebody_ended_before_it_began_is_passed_over() ->
         is_over.set()
         await sending.expect(say.END)
         await sending.send(say.answer())
-        await sending.asked("POST /cam/2")
-        await sending.expect(say.chunk(b"z") + say.END)
+        after, _ = await server.asked("POST /cam/2")
+        await after.expect(say.chunk(b"z") + say.END)
 
     async with (
         scripted(script) as server,
@@ -281,8 +282,8 @@ async def test_while_no_connection_can_be_had_ahead_of_time_the_segment_goes_on(
             raise ConnectionFailed("not now")
         return await connect(endpoint, config)
 
-    monkeypatch.setattr(publisher, "connect", failing)
-    monkeypatch.setattr(publisher, "_PRECONNECT_RETRY", 0.001)
+    monkeypatch.setattr(sending, "connect", failing)
+    monkeypatch.setattr(sending, "_PRECONNECT_RETRY", 0.001)
 
     async def script(server: ScriptedServer) -> None:
         await admit(server)
@@ -384,7 +385,10 @@ async def test_a_server_that_takes_nothing_holds_the_caller_back() -> None:
 # Its end.
 
 
-async def test_flush_waits_until_the_server_has_taken_all() -> None:
+async def test_flush_waits_until_the_server_has_taken_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(traffic, "FIRST_DEPTH", 1)
     answers = trio.Event()
     answered = False
 
@@ -450,8 +454,8 @@ async def test_what_is_sent_again_is_kept_whatever_is_said_of_it_meanwhile(
 ) -> None:
     """Two questions are under way when the connection breaks: one of them is for room,
     the other one to know where to go on."""
-    monkeypatch.setattr(publisher, "BUFFER", 12)
-    monkeypatch.setattr(publisher, "_PRECONNECT_DELAY", math.inf)
+    monkeypatch.setattr(sending, "BUFFER", 12)
+    monkeypatch.setattr(sending, "_PRECONNECT_DELAY", math.inf)
 
     async def script(server: ScriptedServer) -> None:
         await admit(server, 0, EPOCH)
@@ -482,7 +486,10 @@ async def test_what_is_sent_again_is_kept_whatever_is_said_of_it_meanwhile(
         assert publishing.lost == []
 
 
-async def test_while_it_waits_for_the_next_segment_the_last_one_is_shown() -> None:
+async def test_while_it_waits_for_the_next_segment_the_last_one_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(traffic, "FIRST_DEPTH", 1)
     is_seen = trio.Event()
 
     async def script(server: ScriptedServer) -> None:

@@ -8,7 +8,7 @@ import trio
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Asked, Peer, ScriptedServer, scripted
-from trickle_cli.client import Publisher, Subscriber, publisher, subscriber
+from trickle_cli.client import Publisher, Subscriber, asking, sending
 from trickle_cli.errors import ChannelClosed, FirstByteTimeout
 from trickle_cli.server import Patience, ServerConfig
 
@@ -95,9 +95,9 @@ async def test_a_server_that_does_not_wait_is_not_asked_without_pause(
 async def test_a_server_that_knows_no_renewal_is_asked_on_a_new_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscriber, "_RENEWAL", (0, 0))
-    monkeypatch.setattr(subscriber, "_RENEWAL_GRACE", 0.05)
-    monkeypatch.setattr(subscriber, "_READ_GRACE", 0.05)
+    monkeypatch.setattr(asking, "_RENEWAL", (0, 0))
+    monkeypatch.setattr(asking, "_RENEWAL_GRACE", 0.05)
+    monkeypatch.setattr(asking, "_READ_GRACE", 0.05)
 
     async def script(server: ScriptedServer) -> None:
         for _ in range(3):
@@ -119,8 +119,8 @@ async def test_a_server_that_knows_no_renewal_is_asked_on_a_new_connection(
 async def test_what_came_while_the_one_before_was_read_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscriber, "_RENEWAL", (0, 0))
-    monkeypatch.setattr(subscriber, "_RENEWAL_GRACE", 0)
+    monkeypatch.setattr(asking, "_RENEWAL", (0, 0))
+    monkeypatch.setattr(asking, "_RENEWAL_GRACE", 0)
 
     async def script(server: ScriptedServer) -> None:
         one, _ = await server.asked("GET /cam/0")
@@ -144,7 +144,7 @@ async def test_what_came_while_the_one_before_was_read_is_not_lost(
 async def test_our_server_and_client_renew_without_a_new_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscriber, "_RENEWAL", (0, 1))
+    monkeypatch.setattr(asking, "_RENEWAL", (0, 1))
     async with serving() as server, trio.open_nursery() as nursery:
         channel = server.hub.create("cam")
         async with Subscriber(server.endpoint(), start=0) as subscribing:
@@ -304,8 +304,8 @@ async def test_a_publisher_that_waited_too_long_comes_again() -> None:
 async def test_a_request_that_has_waited_for_long_is_opened_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publisher, "_RENEWAL", 0.05)
-    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.05)
+    monkeypatch.setattr(sending, "_RENEWAL", 0.05)
+    monkeypatch.setattr(sending, "_RENEWAL_LOOK", 0.05)
 
     async def script(server: ScriptedServer) -> None:
         await say.admit(server)
@@ -324,7 +324,7 @@ async def test_a_request_that_has_waited_for_long_is_opened_anew(
     async with scripted(script) as server, Publisher(server.endpoint()) as publishing:
         await publishing.write(b"one")
         await renewed.wait()
-        monkeypatch.setattr(publisher, "_RENEWAL", 60)
+        monkeypatch.setattr(sending, "_RENEWAL", 60)
         await publishing.write(b"two")
         await publishing.flush()
 
@@ -332,8 +332,8 @@ async def test_a_request_that_has_waited_for_long_is_opened_anew(
 async def test_a_segment_that_is_awaited_by_its_writer_may_be_renewed_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publisher, "_RENEWAL", 0.01)
-    monkeypatch.setattr(publisher, "_RENEWAL_LOOK", 0.01)
+    monkeypatch.setattr(sending, "_RENEWAL", 0.01)
+    monkeypatch.setattr(sending, "_RENEWAL_LOOK", 0.01)
     async with serving() as server, Publisher(server.endpoint()) as publishing:
         for number in range(20):
             writer = await publishing.next()

@@ -8,7 +8,8 @@ from trickle_cli.client.config import ClientConfig, tls_context
 from trickle_cli.client.control import Control, Head, SegmentInfo
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.client.publisher import Publisher, SegmentWriter
-from trickle_cli.client.subscriber import SegmentReader, Subscriber
+from trickle_cli.client.reading import SegmentReader
+from trickle_cli.client.subscriber import Subscriber
 
 __all__ = [
     "ClientConfig",

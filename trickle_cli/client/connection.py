@@ -41,17 +41,20 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT",
 class Connection:
     """Made by `connect`. Close it with `aclose`.
 
-    `where` is the server, for messages. All methods raise ConnectionFailed when
-    the connection breaks, and ProtocolViolation for what is not HTTP.
+    `where` is the server, for messages; `answers` counts those that have begun;
+    `keeps_alive` whether others can come after the present one. All methods raise
+    ConnectionFailed when the connection breaks, and ProtocolViolation for what is not
+    HTTP.
     """
 
     def __init__(self, stream: trio.abc.Stream, where: str) -> None:
         self.where = where
+        self.answers = 0
+        self.keeps_alive = True
         self._stream = stream
         self._parser = ResponseParser()
         self._events: deque[ResponseEvent] = deque()
         self._eof = False
-        self._keep_alive = True
 
     async def send(self, data: bytes) -> None:
         """Send `data`, waiting as long as the server does not take it."""
@@ -62,7 +65,8 @@ class Connection:
         """Wait for the head of the next response."""
         event = await self._next()
         if isinstance(event, Response):
-            self._keep_alive = event.keep_alive
+            self.answers += 1
+            self.keeps_alive = event.keep_alive
             return event
         raise ProtocolViolation(f"{self.where} answered what was not asked")
 
@@ -78,6 +82,9 @@ class Connection:
     async def text(self, limit: int = 1000) -> str:
         """The response's body to its end, and of it the first `limit` bytes. It must
         not take long."""
+        if self._events and self._events[0] is END:
+            self._events.popleft()
+            return ""
         body = b""
         with trio.move_on_after(_TEXT_TIMEOUT) as reading:
             while (data := await self.data()) is not None:
@@ -97,10 +104,32 @@ class Connection:
             count -= len(data)
         return True
 
+    def skip_nowait(self) -> bool:
+        """Drop the rest of the body, if all of it has come. False if it has not: then
+        nothing is dropped."""
+        for count, event in enumerate(self._events):
+            if event is END:
+                for _ in range(count + 1):
+                    self._events.popleft()
+                return True
+            if not isinstance(event, bytes):
+                break
+        return False
+
+    def retire(self) -> None:
+        """Of what comes after the present answer nothing is wanted."""
+        self.keeps_alive = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something has come that was not asked about yet."""
+        return bool(self._events)
+
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may be sent after the response that has ended."""
-        return self._keep_alive and not self._eof and not self._events
+        """Whether another request may be sent after the response that has ended, with
+        none under way."""
+        return self.keeps_alive and not self._eof and not self._events
 
     async def _next(self) -> ResponseEvent:
         while not self._events:

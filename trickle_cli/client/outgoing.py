@@ -1,4 +1,4 @@
-"""A segment on its way to a server: the bytes of it that may not have arrived.
+"""Segments on their way to a server: the bytes of them that may not have arrived.
 
 What has been sent is kept until the server says that it has it, so that a connection
 that breaks costs nothing: the next one goes on where the server stands.
@@ -14,21 +14,41 @@ from typing import Final
 _PIECE: Final = 64 * 1024
 
 
+class Tally:
+    """How many bytes are kept of several segments together."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Outgoing:
     """Segment `seq`. `size` is what it has; `start` the first byte of that which is
     still kept; `ended` that there is no more to come; `lost` that it was given up, and
-    nothing of it is kept; `abandoned` that it has ended before it was whole. With
-    `keeps` unset, nothing is ever kept.
+    nothing of it is kept; `abandoned` that it has ended before it was whole. What is
+    kept is counted in `tally`, too.
     """
 
-    def __init__(self, seq: int, *, keeps: bool) -> None:
+    __slots__ = (
+        "_chunks",
+        "_keeps",
+        "_tally",
+        "abandoned",
+        "ended",
+        "lost",
+        "seq",
+        "size",
+        "start",
+    )
+
+    def __init__(self, seq: int, tally: Tally) -> None:
         self.seq = seq
         self.size = 0
         self.start = 0
         self.ended = False
         self.lost = False
         self.abandoned = False
-        self._keeps = keeps
+        self._keeps = True
+        self._tally = tally
         self._chunks: deque[bytes] = deque()
 
     @property
@@ -39,7 +59,8 @@ class Outgoing:
     def add(self, data: bytes) -> None:
         """More of it."""
         self.size += len(data)
-        if self._keeps and not self.lost:
+        if self._keeps:
+            self._tally.size += len(data)
             self._chunks.append(data)
         else:
             self.start = self.size
@@ -47,13 +68,21 @@ class Outgoing:
     def drop_before(self, position: int) -> None:
         """The server has all bytes before `position`."""
         while self._chunks and self.start + len(self._chunks[0]) <= position:
-            self.start += len(self._chunks.popleft())
+            size = len(self._chunks.popleft())
+            self._tally.size -= size
+            self.start += size
+
+    def forget(self) -> None:
+        """Keep nothing of it, now or later."""
+        self._keeps = False
+        self._tally.size -= self.kept
+        self._chunks.clear()
+        self.start = self.size
 
     def give_up(self) -> None:
         """The rest cannot arrive any more."""
         self.lost = True
-        self._chunks.clear()
-        self.start = self.size
+        self.forget()
 
     def after(self, position: int) -> bytes:
         """Some of the bytes from `position` on, b"" if there are none. `position` is

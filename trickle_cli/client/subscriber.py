@@ -33,16 +33,18 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 import trio
 
+from trickle_cli.client.asking import Asked, Requests
 from trickle_cli.client.backoff import CAP, CAP_IN_SEGMENT, Backoff, given_up
 from trickle_cli.client.config import ClientConfig
-from trickle_cli.client.connection import Connection, connect
+from trickle_cli.client.connection import Connection
+from trickle_cli.client.depth import MOST
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.reading import SegmentReader
 from trickle_cli.client.resuming import (
     TryLater,
     continues,
@@ -62,8 +64,6 @@ from trickle_cli.errors import (
     UnexpectedStatus,
 )
 from trickle_cli.protocol.names import SEGMENT_MISSING, WAIT
-from trickle_cli.protocol.ranges import ByteRange
-from trickle_cli.protocol.requests import Subscribe, encode
 from trickle_cli.protocol.responses import Answer, decode
 from trickle_cli.protocol.sequence import CURRENT, OLDEST
 from trickle_cli.statistics import SubscriberStatistics
@@ -72,15 +72,8 @@ from trickle_cli.statistics import SubscriberStatistics
 AHEAD_PAUSE: Final = 0.25
 #: The longest pause between looks for a channel that does not exist yet.
 _WAIT_CAP: Final = 1.0
-#: How often in a row a segment may break at the same byte before it is given up, where
-#: the server does not say of segments that they are incomplete.
-_MAX_BREAKS: Final = 5
 #: How often a server is asked again without a pause that answers without one.
 _AT_ONCE: Final = 3
-#: Seconds after which a request that waits is renewed, by chance within these; and how
-#: much longer a server may take to say so.
-_RENEWAL: Final = (20, 25)
-_RENEWAL_GRACE: Final = 5
 #: Seconds that our first request must have waited to show that the server is one, which
 #: may come back when it goes.
 _HELD: Final = 1.0
@@ -88,96 +81,13 @@ _HELD: Final = 1.0
 _RESUME_TIMEOUT: Final = 30
 #: Bytes of the label by which a lossless channel knows us again.
 _LABEL_SIZE: Final = 12
-#: Seconds in which what has come already can be read.
-_READ_GRACE: Final = 1
 #: A server that has gone is tried again at least so often.
 _ATTEMPTS: Final = 12
 #: Seconds for which a server that has gone is tried again.
 RETRY_FOR: Final = 60.0
 #: A publisher whose server forgot everything goes on at its own seq. It sends so many
 #: segments again at most, which may have arrived before.
-_RESENT: Final = 2
-
-#: Goes on after a break, see `Subscriber._resume`.
-Resume: TypeAlias = Callable[
-    ["SegmentReader", TrickleError, float], Awaitable[Connection | None]
-]
-
-
-class SegmentReader:
-    """A segment as it comes: iterate it for its bytes. From `Subscriber.read`.
-
-    `seq` its number · `latest` the head when it was answered, if the server said ·
-    `type` the channel's MIME type, and `lossless` whether that is so · `lost` the seqs
-    that were missed before it · `restarted` the channel's numbering began anew with it
-    · `size` the bytes read so far · `incomplete` it ended, or broke, before it was
-    whole (known for good when it has been read).
-    """
-
-    def __init__(
-        self,
-        answer: Answer,
-        connection: Connection,
-        resume: Resume,
-        *,
-        seq: int,
-        lost: range,
-        restarted: bool,
-    ) -> None:
-        self.seq = seq
-        self.latest = answer.latest
-        self.type = answer.type
-        self.epoch = answer.epoch
-        self.lossless = answer.lossless
-        self.lost = lost
-        self.restarted = restarted
-        self.incomplete = answer.incomplete
-        self.size = 0
-        self.is_open = True
-        self.connection = connection  # the subscriber's, which uses it again
-        self._resume = resume
-        self._broke_at = -1
-        self._breaks = 0
-        self._stuck_since = 0.0
-
-    def __aiter__(self) -> SegmentReader:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """The next bytes; waits for them as long as the segment is open."""
-        while self.is_open:
-            try:
-                data = await self.connection.data()
-            except (ConnectionFailed, ProtocolViolation) as error:
-                await self._mend(error)
-                continue
-            if data is not None:
-                self.size += len(data)
-                return data
-            self.is_open = False
-        raise StopAsyncIteration
-
-    async def _mend(self, error: TrickleError) -> None:
-        """Go on where the body broke off, or give up what is left of it."""
-        if self._broke_at != self.size:
-            self._broke_at, self._breaks = self.size, 0
-            self._stuck_since = trio.current_time()
-        self._breaks += 1
-        connection = None
-        await self.connection.aclose()
-        if self.epoch or self._breaks <= _MAX_BREAKS:
-            connection = await self._resume(self, error, self._stuck_since)
-        if not self.is_open:
-            return  # there was nothing left of it
-        if connection is None:
-            self.incomplete = True
-            self.is_open = False
-        else:
-            self.connection = connection
-
-    async def read(self) -> bytes:
-        """All that is left of it."""
-        return b"".join([data async for data in self])
+_RESENT: Final = MOST + 1
 
 
 class Subscriber:
@@ -210,7 +120,8 @@ class Subscriber:
         self._expected = start if start >= 0 else None
         self._wait = wait
         self._retry_for = retry_for
-        self._label = secrets.token_hex(_LABEL_SIZE).encode()
+        label = secrets.token_hex(_LABEL_SIZE).encode()
+        self._requests = Requests(endpoint, self.config, label)
         # What a server does not hold for long is to be had by trying often enough.
         self._longest_pause = max(CAP_IN_SEGMENT, min(CAP, retry_for / _ATTEMPTS))
         self._cap = self._longest_pause
@@ -221,8 +132,6 @@ class Subscriber:
         self._is_carried_on = False
         self._epoch = ""
         self._reader: SegmentReader | None = None
-        self._pending: _Asked | None = None
-        self._idle: list[Connection] = []
         self._backoff = Backoff()
         self._at_once = 0
         self._head: int | None = None
@@ -245,15 +154,10 @@ class Subscriber:
 
     async def aclose(self) -> None:
         """Drop the connections."""
-        connections, self._idle = self._idle, []
-        if self._pending is not None:
-            connections.append(self._pending.connection)
-            self._pending = None
-        if self._reader is not None:
-            connections.append(self._reader.connection)
-            self._reader = None
-        for connection in connections:
-            await connection.aclose()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.connection.aclose()
+        await self._requests.aclose()
 
     def set_seq(self, seq: int) -> None:
         """Read `seq` next, which may be relative."""
@@ -305,77 +209,36 @@ class Subscriber:
             connection: Connection | None = None
             began = trio.current_time()
             try:
-                asked = await self._ask(seq)
+                asked = await self._requests.take(seq)
                 connection = asked.connection
-                answer = await _answer_to(asked)
+                answer = await self._requests.answer_to(asked)
                 if answer is None:
-                    await connection.aclose()
+                    await self._requests.drop(connection)
                     continue  # this server does not know of renewals
                 if answer.status == 200 and not answer.closed:
                     if self._is_it(answer, seq):
-                        return await self._begin(connection, answer, seq)
-                    await connection.aclose()
+                        return await self._begin(asked, answer)
+                    await self._requests.drop(connection)
                     continue
                 text = await connection.text()
             except (ConnectionFailed, ProtocolViolation) as error:
                 if connection is not None:
-                    await connection.aclose()
+                    await self._requests.drop(connection)
                 held = connection is not None and trio.current_time() - began >= _HELD
                 if not (self._met or self._waiting or held):
                     raise
                 if held:
                     self._backoff.reset()
-                while self._idle:  # to the same server, which has gone
-                    await self._idle.pop().aclose()
+                await self._requests.drop_idle()
                 await self._retry(error)
                 continue
             except BaseException:
                 if connection is not None:
-                    await connection.aclose()
+                    await self._requests.drop(connection)
                 raise
-            await self._release(connection)
+            await self._requests.release(connection)
             is_quick = trio.current_time() - began < AHEAD_PAUSE
             await self._settle(answer, text, seq, is_quick=is_quick)
-
-    # Requests and their connections.
-
-    async def _ask(self, seq: int) -> _Asked:
-        """A connection on which `seq` has been asked for."""
-        if self._pending is not None:
-            asked, self._pending = self._pending, None
-            if asked.seq == seq:
-                return asked
-            await asked.connection.aclose()
-        if self._idle:
-            connection = self._idle.pop()
-        else:
-            connection = await connect(self.endpoint, self.config)
-        wait = random.randint(*_RENEWAL)  # noqa: S311
-        try:
-            await connection.send(self._request(seq, wait=wait))
-        except BaseException:
-            await connection.aclose()
-            raise
-        until = trio.current_time() + wait + _RENEWAL_GRACE
-        return _Asked(connection, seq, until)
-
-    def _request(
-        self, seq: int, *, wait: int | None = None, rest: ByteRange | None = None
-    ) -> bytes:
-        endpoint = self.endpoint
-        return encode(
-            Subscribe(endpoint.channel, seq, range=rest, wait=wait, label=self._label),
-            host=endpoint.authority,
-            base_path=endpoint.base_path,
-            fields=self.config.fields,
-        )
-
-    async def _release(self, connection: Connection) -> None:
-        """Keep `connection`, whose answer has ended, for another request."""
-        if connection.is_reusable and len(self._idle) < 2:
-            self._idle.append(connection)
-        else:
-            await connection.aclose()
 
     async def _finish_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -385,27 +248,23 @@ class Subscriber:
         self._size += reader.size
         self._last = reader.seq, reader.size
         self._times.end(reader.size)
-        if reader.is_open:
-            reader.is_open = False
-            await reader.connection.aclose()
+        if reader.is_open and not reader.connection.skip_nowait():
+            await self._requests.drop(reader.connection)
         else:
-            await self._release(reader.connection)
+            await self._requests.release(reader.connection)
+        reader.is_open = False
 
-    async def _begin(
-        self, connection: Connection, answer: Answer, asked: int
-    ) -> SegmentReader:
-        """The segment that `answer` begins; asks for the one after it."""
-        seq = answer.seq if answer.seq is not None else asked
+    # What an answer means.
+
+    async def _begin(self, asked: Asked, answer: Answer) -> SegmentReader:
+        """The segment that `answer` begins; asks for what comes after it."""
+        connection = asked.connection
+        seq = answer.seq if answer.seq is not None else asked.seq
         if seq < 0:
             raise ProtocolViolation(f"{connection.where} does not say which segment")
         restarted, lost = self._missed(answer, seq)
-        pending: _Asked | None
-        try:
-            pending = await self._ask(seq + 1)
-        except ConnectionFailed:
-            pending = None  # it will be asked for when its turn has come
+        await self._requests.ask_ahead(asked, seq + 1, answer)
         # Nothing below waits: a call that was cancelled has not taken the segment.
-        self._pending = pending
         self._met = True
         self._is_absent = False
         self._waiting = ""
@@ -521,6 +380,10 @@ class Subscriber:
     async def _settle_missing(self, latest: int | None, asked: int) -> None:
         if latest is not None and latest > asked >= 0:
             self._head = latest
+            following = self._requests.next_seq
+            if following is not None:
+                self._seq = following  # that may be there yet
+                return
             # A server that names its epochs is ours, and knows the oldest.
             self._seq = OLDEST if self._speaks_epochs else latest
         elif latest == asked:
@@ -562,6 +425,7 @@ class Subscriber:
     ) -> Connection | None:
         """A connection that goes on where `reader` broke off, because of `error`; it
         has come no further `since` then. None if the rest is not to be had."""
+        await self._requests.drop(reader.connection)
         backoff = Backoff(CAP_IN_SEGMENT)
         self._waiting = str(error)
         until = since + self._retry_for
@@ -582,10 +446,8 @@ class Subscriber:
         return None
 
     async def _resume_once(self, reader: SegmentReader) -> Connection | None:
-        connection = await connect(self.endpoint, self.config)
-        rest = ByteRange(reader.size) if reader.size else None
+        connection = await self._requests.ask_rest(reader.seq, reader.size)
         try:
-            await connection.send(self._request(reader.seq, rest=rest))
             with trio.move_on_after(_RESUME_TIMEOUT) as waiting:
                 answer = decode(await connection.response())
             if waiting.cancelled_caught:
@@ -606,18 +468,3 @@ class Subscriber:
             raise
         await connection.aclose()
         return None
-
-
-class _Asked(NamedTuple):
-    """A request that has been sent for `seq`, to be answered by the time `until`."""
-
-    connection: Connection
-    seq: int
-    until: float
-
-
-async def _answer_to(asked: _Asked) -> Answer | None:
-    """What the answer to `asked` begins with; None if it has not begun in time."""
-    with trio.move_on_at(max(asked.until, trio.current_time() + _READ_GRACE)):
-        return decode(await asked.connection.response())
-    return None

@@ -386,3 +386,17 @@ def encode(
     lines.append(b"Host: " + host.encode("ascii"))
     lines += [b"%s: %s" % field for field in fields]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def encode_around(
+    wanted: Publish | Subscribe,
+    *,
+    host: str,
+    base_path: str = "/",
+    fields: Sequence[Field] = (),
+) -> tuple[bytes, bytes]:
+    """`encode` for many that differ in their seqs: what stands before that of segment
+    0, and what after. There is no blank in a path but the one at its end."""
+    head = encode(wanted, host=host, base_path=base_path, fields=fields)
+    path, after, rest = head.partition(b"0 HTTP/1.1\r\n")
+    return path, after[1:] + rest
