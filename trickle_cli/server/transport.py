@@ -149,6 +149,11 @@ class SocketTransport:
     def unacknowledged(self) -> int:
         return _unacknowledged(self._sock.fileno())
 
+    def release(self) -> socket.socket:
+        """Give up the socket, as it is: it is the caller's now."""
+        self._poller.remove(self._sock)
+        return self._sock
+
     def close(self, *, fail: bool = False) -> None:
         if self._sock.fileno() < 0:
             return
@@ -169,25 +174,36 @@ class StreamTransport:
         self._paused = False
         self._closed = False
         self._fails = False
+        self.is_released = False
         self._resumed = trio.lowlevel.ParkingLot()
 
     async def run(self, receiver: Receiver) -> None:
-        """Hand what is received to `receiver`, until either side closes."""
+        """Hand what is received to `receiver`, until either side closes, or the stream
+        is given up."""
         try:
             with self._scope:
                 while data := await self._stream.receive_some(RECEIVE_SIZE):
                     receiver.received(data)
+                    if self.is_released:
+                        return
                     while self._paused:
                         await self._resumed.park()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
-            if not self._closed:
-                receiver.hung_up()
-            # TLS says goodbye, so that its peer can tell an end from a cut.
-            patience = 0 if self._fails else _GOODBYE
-            with trio.move_on_after(patience, shield=True):
-                await self._stream.aclose()
+            if not self.is_released:
+                if not self._closed:
+                    receiver.hung_up()
+                # TLS says goodbye, so that its peer can tell an end from a cut.
+                patience = 0 if self._fails else _GOODBYE
+                with trio.move_on_after(patience, shield=True):
+                    await self._stream.aclose()
+
+    def release(self) -> trio.abc.Stream:
+        """While something is received: give up the stream, as it is. `run` returns, and
+        it is the caller's."""
+        self.is_released = True
+        return self._stream
 
     def send_nowait(self, data: bytes) -> int:  # noqa: ARG002
         return 0
@@ -214,14 +230,19 @@ class StreamTransport:
         pass  # streams at large cannot; closing must do
 
     def unacknowledged(self) -> int:
-        inner = getattr(self._stream, "transport_stream", self._stream)
-        sock = getattr(inner, "socket", None)
-        return 0 if sock is None else _unacknowledged(sock.fileno())
+        return unacknowledged_by(self._stream)
 
     def close(self, *, fail: bool = False) -> None:
         self._closed = True
         self._fails = fail
         self._scope.cancel()
+
+
+def unacknowledged_by(stream: trio.abc.Stream) -> int:
+    """What has still to reach the peer of a stream, if there is a socket below it."""
+    inner = getattr(stream, "transport_stream", stream)
+    sock = getattr(inner, "socket", None)
+    return 0 if sock is None else _unacknowledged(sock.fileno())
 
 
 def _unacknowledged(descriptor: int) -> int:

@@ -1,0 +1,116 @@
+"""Limits that are the server's as a whole: connections, channels, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trickle_cli.relay import Hub
+from trickle_cli.server.addresses import Addresses, Visitor
+from trickle_cli.server.config import Peers
+from trickle_cli.server.workers.table import Row
+
+#: When less than such a part of the memory is free, who has the largest channel makes
+#: twice as much free; when less than the second, everybody lets go of its own.
+_LOW: Final = 32
+_CRITICAL: Final = 256
+
+
+class SharedAddresses(Addresses):
+    """Counts the connections of all workers."""
+
+    def __init__(self, peers: Peers, row: Row) -> None:
+        super().__init__(peers)
+        self._row = row
+        self._is_limited = peers.connections is not None
+
+    def enter(self, host: str, weight: int = 1) -> Visitor:
+        visitor = super().enter(host, weight)
+        self._row.tell_connections(self._total)
+        return visitor
+
+    def leave(self, visitor: Visitor) -> None:
+        super().leave(visitor)
+        self._row.tell_connections(self._total)
+
+    def _is_full(self) -> bool:
+        # Without a limit there are the descriptors, of which each process has its own.
+        if not self._is_limited:
+            return super()._is_full()
+        return self._row.connections() > self.limit
+
+    def _of(self, key: object) -> int:
+        return self._row.connections_of(key)
+
+    def _count(self, key: object) -> None:
+        if key is not None and self._per_address is not None:
+            self._row.enter(key)
+
+    def _discount(self, key: object) -> None:
+        if key is not None and self._per_address is not None:
+            self._row.leave(key)
+
+
+class SharedMemory:
+    """Lets `hub` hold what the others leave of `limit`.
+
+    The hub may grow by a part of what is free, so small that all may do that at once;
+    then, and now and then (`look`), it is worked out anew. When little is left, the
+    worker with the largest channel lets go of its oldest segments; `ask` asks another,
+    by its row, to look.
+    """
+
+    def __init__(
+        self, hub: Hub, row: Row, limit: int, workers: int, ask: Callable[[int], None]
+    ) -> None:
+        self._hub = hub
+        self._row = row
+        self._limit = limit
+        self._workers = workers
+        self._ask = ask
+        hub.memory.relieve = self._relieve
+        self.look()
+
+    def look(self) -> None:
+        """See how much there is."""
+        free = self._allow()
+        if free >= self._limit // _LOW:
+            return
+        self._tell_largest()
+        if self._row.hoarder() == self._row.number:
+            self._make_free(2 * self._limit // _LOW)
+
+    def _relieve(self) -> None:
+        """The hub has grown to what it was allowed."""
+        free = self._allow()
+        if free >= self._limit // _LOW:
+            return
+        self._tell_largest()
+        hoarder = self._row.hoarder()
+        if hoarder == self._row.number:
+            self._make_free(2 * self._limit // _LOW)
+            return
+        self._ask(hoarder)
+        if free < self._limit // _CRITICAL:
+            self._make_free(self._limit // _CRITICAL)
+
+    def _make_free(self, goal: int) -> None:
+        """Let go of our own, until so much is free."""
+        missing = goal - (self._limit - self._row.memory())
+        if missing > 0:
+            self._hub.shed(missing)
+        self._tell_largest()
+        self._allow()
+
+    def _allow(self) -> int:
+        """Work out what the hub may grow to; how much is free."""
+        memory = self._hub.memory
+        self._row.tell_used(memory.used)
+        free = self._limit - self._row.memory()
+        # Beyond the limit, it is less than what there is: that holds publishers back.
+        memory.limit = memory.used + free // (2 * self._workers)
+        return free
+
+    def _tell_largest(self) -> None:
+        largest = max((channel.memory for channel in self._hub.all()), default=0)
+        self._row.tell_largest(largest)
