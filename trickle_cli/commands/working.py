@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import trio
+from setproctitle import setproctitle
 
 from trickle_cli.commands.access_log import AccessLog
 from trickle_cli.commands.running import ExitCode, explain, first_error
@@ -127,6 +128,7 @@ async def _work(job: Job, link: Link) -> None:
             else:
                 break
     if team is not None and letter is not None and letter.kind == "begun":
+        setproctitle(f"trickle serve: worker {team.seat}")
         work = _Work(job, link, team, listeners, retired)
         await work.run(is_replacement=letter.fields["replaces"])
 

@@ -92,8 +92,8 @@ def encode_channel(channel: ChannelStatistics) -> str:
 
 
 async def ask(posts: Mapping[int, Post]) -> tuple[list[dict[str, Any]], list[int]]:
-    """What each worker tells, by the seats that can be posted to; and the seats of those
-    that do not answer."""
+    """What each worker tells, by the seats that can be posted to; and the seats of
+    those that do not answer."""
     answers: list[dict[str, Any]] = []
     missing: list[int] = []
 
