@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -10,8 +11,16 @@ from trickle_cli.server.addresses import Addresses, Visitor
 from trickle_cli.server.config import Peers
 from trickle_cli.server.workers.table import Row
 
-#: When less than such a part of the memory is free, who has the largest channel makes
-#: twice as much free; when less than the second, everybody lets go of its own.
+#: What is free is shared out in parts so small that what others have been granted and
+#: do not use is little; and not smaller than the second.
+_PART: Final = 16
+_SMALLEST: Final = 64
+#: When less than such a part is free, all tell now and then how much their largest
+#: channels hold; seconds between that.
+_NOTABLE: Final = 4
+_TELLING_INTERVAL: Final = 0.05
+#: When less than such a part is free, who has the largest channel makes twice as much
+#: free; when less than the second, everybody lets go of its own.
 _LOW: Final = 32
 _CRITICAL: Final = 256
 
@@ -54,10 +63,10 @@ class SharedAddresses(Addresses):
 class SharedMemory:
     """Lets `hub` hold what the others leave of `limit`.
 
-    The hub may grow by a part of what is free, so small that all may do that at once;
-    then, and now and then (`look`), it is worked out anew. When little is left, the
-    worker with the largest channel lets go of its oldest segments; `ask` asks another,
-    by its row, to look.
+    Each worker is granted what it uses, and a part of what is free; the grants of all
+    together are never more than the limit. When a grant is used up, and now and then
+    (`look`), it is worked out anew. When little is left, the worker with the largest
+    channel lets go of its oldest segments; `ask` asks another, by its row, to look.
     """
 
     def __init__(
@@ -68,24 +77,21 @@ class SharedMemory:
         self._limit = limit
         self._workers = workers
         self._ask = ask
+        self._told = -math.inf
         hub.memory.relieve = self._relieve
-        self.look()
+        self._grant()
 
     def look(self) -> None:
         """See how much there is."""
-        free = self._allow()
-        if free >= self._limit // _LOW:
-            return
-        self._tell_largest()
-        if self._row.hoarder() == self._row.number:
+        free = self._grant()
+        if free < self._limit // _LOW and self._row.hoarder() == self._row.number:
             self._make_free(2 * self._limit // _LOW)
 
     def _relieve(self) -> None:
-        """The hub has grown to what it was allowed."""
-        free = self._allow()
+        """The hub has used what it was granted."""
+        free = self._grant()
         if free >= self._limit // _LOW:
             return
-        self._tell_largest()
         hoarder = self._row.hoarder()
         if hoarder == self._row.number:
             self._make_free(2 * self._limit // _LOW)
@@ -96,21 +102,29 @@ class SharedMemory:
 
     def _make_free(self, goal: int) -> None:
         """Let go of our own, until so much is free."""
-        missing = goal - (self._limit - self._row.memory())
+        missing = goal - self._free()
         if missing > 0:
             self._hub.shed(missing)
-        self._tell_largest()
-        self._allow()
+        self._grant()
 
-    def _allow(self) -> int:
+    def _free(self) -> int:
+        return self._limit - self._hub.memory.used - self._row.memory_of_others()
+
+    def _grant(self) -> int:
         """Work out what the hub may grow to; how much is free."""
-        memory = self._hub.memory
-        self._row.tell_used(memory.used)
-        free = self._limit - self._row.memory()
+        memory, free = self._hub.memory, self._free()
+        part = free // (_PART * self._workers)
+        smallest = self._limit // (_SMALLEST * self._workers)
         # Beyond the limit, it is less than what there is: that holds publishers back.
-        memory.limit = memory.used + free // (2 * self._workers)
+        memory.limit = memory.used + max(part, min(smallest, free))
+        self._row.tell_memory(max(memory.used, memory.limit))
+        if free < self._limit // _NOTABLE:
+            self._tell_largest()
         return free
 
     def _tell_largest(self) -> None:
-        largest = max((channel.memory for channel in self._hub.all()), default=0)
-        self._row.tell_largest(largest)
+        now = self._hub.now()
+        if now - self._told > _TELLING_INTERVAL:
+            self._told = now
+            sizes = (channel.memory for channel in self._hub.all())
+            self._row.tell_largest(max(sizes, default=0))

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 #: Words of a row; the last is for later sums of nobody.
-_USED: Final = 0
+_GRANTED: Final = 0
 _LARGEST: Final = 1
 _CONNECTIONS: Final = 2
 _CHANNELS: Final = 3
@@ -103,17 +103,18 @@ class Row:
         self.table = table
         self.number = number
 
-    def tell_used(self, used: int) -> None:
-        """So many bytes are used."""
-        self.table.set(self.number, _USED, used)
+    def tell_memory(self, granted: int) -> None:
+        """So many bytes are used, or may be at any time."""
+        self.table.set(self.number, _GRANTED, granted)
 
     def tell_largest(self, largest: int) -> None:
         """So many by the largest channel."""
         self.table.set(self.number, _LARGEST, largest)
 
-    def memory(self) -> int:
-        """That of all."""
-        return self.table.sum_of(_USED)
+    def memory_of_others(self) -> int:
+        """That of all others."""
+        own = self.table.get(self.number, _GRANTED)
+        return self.table.sum_of(_GRANTED) - own
 
     def hoarder(self) -> int:
         """The row of who has the largest channel."""
