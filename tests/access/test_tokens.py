@@ -135,6 +135,13 @@ def test_a_token_ends_when_it_expires(load: Load) -> None:
     assert access.identify(bearer) is None
 
 
+def test_a_file_may_grant_to_everybody_and_name_nobody(load: Load) -> None:
+    access = Access(load(FILE.partition("[tokens.camera]")[0]))
+    everybody = access.identify(None)
+    assert everybody is not None
+    assert everybody.may(Right.SUBSCRIBE, "public-1")
+
+
 def test_without_a_file_and_a_key_nobody_may_anything() -> None:
     access = Access()
     nobody = access.identify(None)

@@ -10,7 +10,7 @@ import trio
 from trickle_cli.outputs import open_log, open_stdout
 
 if TYPE_CHECKING:
-    from trickle_cli.display.talk import Talk
+    from trickle_cli.commands.serving import Speaker
     from trickle_cli.outputs import Output
     from trickle_cli.server import Entry
 
@@ -43,7 +43,7 @@ class AccessLog:
 
     async def run(
         self,
-        talk: Talk,
+        talk: Speaker,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -63,7 +63,7 @@ class AccessLog:
                     with trio.move_on_after(_PATIENCE, shield=True):
                         await self._write(output, talk)
 
-    async def _write(self, output: Output, talk: Talk) -> None:
+    async def _write(self, output: Output, talk: Speaker) -> None:
         if not self._waiting:
             return
         lines, self._waiting = self._waiting, deque()

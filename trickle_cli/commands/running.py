@@ -75,7 +75,7 @@ def _end(command: str, error: BaseException) -> ExitCode:
 
     code = code_of(error)
     if code is not ExitCode.BROKEN_PIPE:
-        print_line(f"{command}: {clean(_explain(error))}")
+        print_line(f"{command}: {clean(explain(error))}")
     return code
 
 
@@ -113,7 +113,8 @@ def code_of(error: BaseException) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
+    """What a person is told of it, in one line."""
     if isinstance(error, TrickleError):
         told = "; ".join([str(error), *getattr(error, "__notes__", ())])
         return told if " — " in told else told + _advice(error.__cause__)

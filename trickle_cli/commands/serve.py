@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import enum
-import gc
 import logging
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,34 +20,32 @@ from trickle_cli.commands.options import (
 )
 from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.securing import Securing, securing
+from trickle_cli.commands.serving import (
+    MAX_WORKERS,
+    WATCH_INTERVAL,
+    WATCH_SHARE,
+    Job,
+    finishing,
+    listen_for,
+    load_again,
+    prepare_process,
+    remove,
+    url_of,
+)
 from trickle_cli.commands.talking import talking
 from trickle_cli.display.manner import Manner
 from trickle_cli.protocol.names import DEFAULT_PORT
 
 if TYPE_CHECKING:
-    import socket
-
     import trio
 
     from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.display.talk import Talk
-    from trickle_cli.server import Entry, Server, ServerConfig
+    from trickle_cli.server import Entry, Server
 
 EPILOG = """\b
 Example, a server on which every first publisher makes its channel:
   trickle serve --autocreate"""
-
-
-#: Seconds between looks at the channels, and how much of the time they may take: with
-#: thousands of channels, a look takes long enough to be felt.
-_WATCH_INTERVAL = 0.25
-_WATCH_SHARE = 0.02
-#: Objects made and not let go of before the cycle collector looks at them: Python's own
-#: 700 are a few dozen segments.
-_COLLECT_AFTER = 20_000
-_AGAIN = "interrupt again to leave at once"
-_CLOSING = f"closing the channels; {_AGAIN}"
-_KEEPING = f"stopping; the channels stay on disk; {_AGAIN}"
 
 
 class SyncChoice(enum.Enum):
@@ -57,19 +54,6 @@ class SyncChoice(enum.Enum):
     NONE = "none"
     SEGMENT = "segment"
     ALWAYS = "always"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    config: ServerConfig
-    secure: Securing
-    host: str
-    port: int
-    uds: str | None
-    uds_mode: int
-    permanent: list[tuple[str, str]]
-    access_log: str | None
-    manner: Manner
 
 
 @takes(limit=limiting, secure=securing, talk=talking)
@@ -178,6 +162,15 @@ def serve(
             help="Write a line of JSON for each request there; '-': standard output.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MAX_WORKERS,
+            help="Share the channels among so many processes, behind one address.",
+        ),
+    ] = None,
 ) -> None:
     """Run a server, until it is interrupted."""
     from trickle_cli.server import ServerConfig, Sync
@@ -203,7 +196,7 @@ def serve(
         peers=limit.peers,
         cors=secure.cors,
     )
-    job = _Job(
+    job = Job(
         config=config,
         secure=secure,
         host=host,
@@ -212,9 +205,21 @@ def serve(
         uds_mode=uds_mode,
         permanent=permanent,
         access_log=access_log,
+        workers=workers,
         manner=talk,
     )
-    run("serve", lambda: _serve(job))
+    run("serve", lambda: _begin(job))
+
+
+async def _begin(job: Job) -> ExitCode:
+    """In this process alone, or with others; or as one of those."""
+    if job.workers is None:
+        return await _serve(job)
+    from trickle_cli.commands.supervising import supervise
+    from trickle_cli.commands.working import inherited_link, work
+
+    link = inherited_link()
+    return await (supervise(job) if link is None else work(job, link))
 
 
 def _parse_channel(text: str) -> tuple[str, str]:
@@ -238,7 +243,7 @@ def _parse_channel(text: str) -> tuple[str, str]:
     return name, parse_type(type_) if type_ else DEFAULT_TYPE
 
 
-async def _serve(job: _Job) -> ExitCode:
+async def _serve(job: Job) -> ExitCode:
     import trio
 
     from trickle_cli.commands.access_log import AccessLog
@@ -248,8 +253,7 @@ async def _serve(job: _Job) -> ExitCode:
     from trickle_cli.server import Server
     from trickle_cli.server.systemd import notify
 
-    _raise_descriptor_limit()
-    _collect_seldom()
+    prepare_process()
     log = AccessLog(job.access_log) if job.access_log is not None else None
     records = [] if log is None else [log.record]
 
@@ -267,12 +271,11 @@ async def _serve(job: _Job) -> ExitCode:
         server = Server(config, tls=tls)
     except StorageFailed as error:
         raise StorageFailed(f"--data-dir {error}") from error.__cause__
-    listeners = await _listen(job)
-    url = _url_of(server, listeners[0])
-    finishing = _CLOSING if job.config.data_dir is None else _KEEPING
+    listeners = await listen_for(job)
+    url = url_of(job, listeners[0])
     async with (
         open_talk("serve", job.manner) as talk,
-        interruptible(lambda: talk.say(finishing)) as interruption,
+        interruptible(lambda: talk.say(finishing(job))) as interruption,
         trio.open_nursery() as nursery,
     ):
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
@@ -280,7 +283,7 @@ async def _serve(job: _Job) -> ExitCode:
             records.append(lambda entry: talk.say(entry.line()))
         if log is not None:
             await nursery.start(log.run, talk)
-        await nursery.start(_reload_on_hangup, server, job.secure, log, talk)
+        await nursery.start(_obey_signals, server, job.secure, log, talk)
         try:
             await nursery.start(server.run, listeners)
             for name, type_ in job.permanent:
@@ -294,41 +297,12 @@ async def _serve(job: _Job) -> ExitCode:
             notify("STOPPING=1")
             await server.stop()
         finally:
-            _remove(job)
+            remove(job)
         nursery.cancel_scope.cancel()
     return interruption.code or ExitCode.DONE
 
 
-async def _listen(job: _Job) -> list[socket.socket]:
-    """On what systemd hands over, if it does, or else where the options say."""
-    from trickle_cli.server import listen, listen_unix
-    from trickle_cli.server.systemd import inherited_sockets
-
-    if inherited := inherited_sockets():
-        return inherited
-    if job.uds is not None:
-        return [listen_unix(job.uds, job.uds_mode)]
-    return await listen(job.host, job.port)
-
-
-def _remove(job: _Job) -> None:
-    from trickle_cli.server import remove_unix
-
-    if job.uds is not None:
-        remove_unix(job.uds)
-
-
-def _url_of(server: Server, listener: socket.socket) -> str:
-    bound = listener.getsockname()
-    if isinstance(bound, str):
-        base = server.base_path.rstrip("/")
-        return f"unix:{bound}{base and f':{base}'}"
-    address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    scheme = "http" if server.tls is None else "https"
-    return f"{scheme}://{address}:{bound[1]}{server.base_path}".rstrip("/")
-
-
-async def _reload_on_hangup(
+async def _obey_signals(
     server: Server,
     secure: Securing,
     log: AccessLog | None,
@@ -337,44 +311,24 @@ async def _reload_on_hangup(
     task_status: trio.TaskStatus[None],
 ) -> None:
     """SIGHUP: read tokens and certificates again; connections go on. If anything is
-    wrong with them, all stays as it is."""
+    wrong with them, all stays as it is. SIGUSR2 is for servers of several processes."""
     import trio
 
-    from trickle_cli.errors import BadConfiguration
     from trickle_cli.server.systemd import notify, notify_reloading
 
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+    with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR2) as signals:
         task_status.started()
-        async for _ in signals:
+        async for number in signals:
+            if number == signal.SIGUSR2:
+                talk.warn("a graceful restart takes --workers: nothing is done")
+                continue
             notify_reloading()
             if log is not None:
                 log.reopen()
-            try:
-                access, tls = secure.load_access(), secure.load_tls()
-            except BadConfiguration as error:
-                talk.warn(f"{error}; the old settings stay")
-            except OSError as error:
-                reason = error.strerror or error
-                talk.warn(f"{error.filename}: {reason}; the old settings stay")
-            else:
-                server.access, server.tls = access, tls
+            if (loaded := load_again(secure, talk)) is not None:
+                server.access, server.tls = loaded
                 talk.say("tokens and certificates are read again")
             notify("READY=1")
-
-
-def _collect_seldom() -> None:
-    """Let the cycle collector look less often: what a server holds is not garbage, and
-    what it lets go of has no cycles, except in what goes wrong."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 100)
-
-
-def _raise_descriptor_limit() -> None:
-    """Every connection takes a descriptor: allow as many as we may have."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _watch(server: Server, url: str, talk: Talk) -> None:
@@ -390,4 +344,4 @@ async def _watch(server: Server, url: str, talk: Talk) -> None:
         for line in watch.look(server.statistics()):
             talk.say(line)
         spent = trio.current_time() - began
-        await trio.sleep(max(_WATCH_INTERVAL, spent / _WATCH_SHARE))
+        await trio.sleep(max(WATCH_INTERVAL, spent / WATCH_SHARE))

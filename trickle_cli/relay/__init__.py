@@ -12,13 +12,13 @@ by `Segment.append`, which hands them to the live readers before it returns; see
 from trickle_cli.relay.changefeed import Change, Changefeed
 from trickle_cli.relay.channel import Channel
 from trickle_cli.relay.flow import Hold
-from trickle_cli.relay.hub import Hub
+from trickle_cli.relay.hub import Hub, Others
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.local import LocalPublisher, LocalSegment, LocalSubscriber
 from trickle_cli.relay.log import Sync
 from trickle_cli.relay.publication import Publication, Verdict
 from trickle_cli.relay.segment import Piece, Reader, Segment
-from trickle_cli.relay.storage import Store
+from trickle_cli.relay.storage import Store, directory_of, lock_directory
 
 __all__ = [
     "Change",
@@ -30,6 +30,7 @@ __all__ = [
     "LocalPublisher",
     "LocalSegment",
     "LocalSubscriber",
+    "Others",
     "Piece",
     "Publication",
     "Reader",
@@ -38,4 +39,6 @@ __all__ = [
     "Sync",
     "Verdict",
     "Window",
+    "directory_of",
+    "lock_directory",
 ]

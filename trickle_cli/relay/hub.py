@@ -6,7 +6,8 @@ A closed channel stays for a while, so that its readers can take what it holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import trio
 
@@ -34,6 +35,24 @@ _RELIEF = 64
 _RELIEF_STEPS = 8
 
 
+class Others(Protocol):
+    """The hubs of the other processes of one server, whose limits are for all."""
+
+    def announce(
+        self, *, added: Sequence[str] = (), removed: Sequence[str] = ()
+    ) -> None:
+        """These channels of ours have come, or gone."""
+
+    def forgot(self, name: str) -> None:
+        """Nothing is left of our channel of this name, which is closed."""
+
+    def count(self, channels: int, draining: int) -> tuple[int, int]:
+        """We have so many channels, of which so many drain. Returns those of all."""
+
+    def make_room(self) -> None:
+        """Have somebody forget a channel that drains."""
+
+
 class Hub:
     """Channels, made and closed by name.
 
@@ -47,6 +66,7 @@ class Hub:
         sweep_interval: seconds between looks for idle channels.
         limits: bounds of all tables.
         store: where the channels are on disk, too; `open` brings back what is there.
+        others: what is done in other processes, if there are any.
         clock: seconds, monotonic; the default must be called inside trio.
 
     `memory` counts what all channels hold together.
@@ -62,6 +82,7 @@ class Hub:
         sweep_interval: float = 60,
         limits: Limits | None = None,
         store: Store | None = None,
+        others: Others | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.autocreate = autocreate
@@ -70,6 +91,7 @@ class Hub:
         self.sweep_interval = sweep_interval
         self.limits = limits or Limits()
         self.store = store
+        self._others = others
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._draining: dict[str, float] = {}  # closed ones: until when
@@ -149,9 +171,23 @@ class Hub:
             except StorageFailed:
                 self._forget(channel)
                 raise
-        if self._changefeed is not None:
-            self._changefeed.announce(added=[name])
+        self.announce(added=[name])
+        self._tell_of(added=[name])
         return channel
+
+    def announce(
+        self, *, added: Sequence[str] = (), removed: Sequence[str] = ()
+    ) -> None:
+        """Publish in the changefeed, if there is one here, what has come and gone."""
+        if self._changefeed is not None:
+            self._changefeed.announce(added=added, removed=removed)
+
+    def _tell_of(
+        self, *, added: Sequence[str] = (), removed: Sequence[str] = ()
+    ) -> None:
+        if self._others is not None:
+            self._others.announce(added=added, removed=removed)
+            self._others.count(len(self._channels), len(self._draining))
 
     def _new(
         self, name: str, type_: str, window: Window, *, lossless: bool = False
@@ -169,20 +205,36 @@ class Hub:
         return channel
 
     def _make_room(self) -> None:
-        if len(self._channels) < self.limits.channels:
+        channels, draining = len(self._channels), len(self._draining)
+        if self._others is not None:
+            channels, draining = self._others.count(channels, draining)
+        if channels < self.limits.channels or self.forget_one():
             return
-        for name in self._draining:
-            self._forget(self._channels[name])
+        if self._others is not None and channels - draining < self.limits.channels:
+            self._others.make_room()
             return
         raise LimitReached(
             f"there are {self.limits.channels} channels already", retryable=True
         )
 
+    def forget_one(self) -> bool:
+        """Forget a channel that drains; False if none does."""
+        for name in self._draining:
+            self._forget(self._channels[name])
+            return True
+        return False
+
     def _relieve(self) -> None:
-        """There is too much: those that hold most let go of their oldest."""
+        """There is too much."""
         memory = self.memory
-        goal = memory.limit - memory.limit // _RELIEF
-        step = (memory.used - goal) // _RELIEF_STEPS + 1
+        self.shed(memory.used - (memory.limit - memory.limit // _RELIEF))
+
+    def shed(self, amount: int) -> None:
+        """Let those channels that hold most let go of their oldest, `amount` bytes of
+        memory together."""
+        memory = self.memory
+        goal = memory.used - amount
+        step = amount // _RELIEF_STEPS + 1
         while memory.used > goal:
             # Most often the first of these is enough.
             largest = sorted(self._channels.values(), key=lambda c: -c.memory)
@@ -196,8 +248,8 @@ class Hub:
         if channel.closed:
             raise ChannelNotFound(name)
         self._close(channel)
-        if self._changefeed is not None:
-            self._changefeed.announce(removed=[name])
+        self.announce(removed=[name])
+        self._tell_of(removed=[name])
 
     def _close(self, channel: Channel) -> None:
         channel.close()
@@ -207,6 +259,9 @@ class Hub:
         channel.drop()
         del self._channels[channel.name]
         self._draining.pop(channel.name, None)
+        if self._others is not None:
+            self._others.count(len(self._channels), len(self._draining))
+            self._others.forgot(channel.name)
 
     # Time.
 
@@ -228,11 +283,12 @@ class Hub:
         channel = self._new(state.name, state.type, window, lossless=state.lossless)
         channel.restore(stored)
         if self.memory.used > self.memory.limit:
-            self._relieve()
+            self.memory.relieve()
         if stored.closed:
             self._close(channel)
-        elif self._changefeed is not None:
-            self._changefeed.announce(added=[state.name])
+        else:
+            self.announce(added=[state.name])
+            self._tell_of(added=[state.name])
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -301,7 +357,17 @@ class Hub:
         for channel in closing:
             channel.break_off_open()
             self._close(channel)
-        if self._changefeed is not None:
-            if closing:
-                self._changefeed.announce(removed=[c.name for c in closing])
+        if closing:
+            names = [channel.name for channel in closing]
+            self.announce(removed=names)
+            self._tell_of(removed=names)
+        self.end_changefeed()
+
+    def end_changefeed(self) -> None:
+        """Tell no more of channels; whoever reads of them sees an end."""
+        if self._changefeed is not None and not self._changefeed.channel.closed:
             self._close(self._changefeed.channel)
+
+    def keep_no_more(self) -> None:
+        """Let channels that were permanent end as others do."""
+        self._permanent.clear()

@@ -20,7 +20,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,24 +50,27 @@ class StoredChannel:
 class Store:
     """The data directory `path`, which is made if need be, and is ours until `close`.
 
+    A server of several processes locks it once: `lock` is a descriptor of the file that
+    is locked (see `lock`), and `is_ours` says of the name of a channel's directory (see
+    `directory_of`) whether this process looks after it.
+
     Raises StorageFailed if it cannot be used, or another server does.
     """
 
-    def __init__(self, path: str, sync: Sync = Sync.NONE) -> None:
+    def __init__(
+        self,
+        path: str,
+        sync: Sync = Sync.NONE,
+        *,
+        lock: int | None = None,
+        is_ours: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.path = Path(path)
         self.sync = sync
+        self._is_ours = is_ours
         self._channels = self.path / "channels"
         self._quarantine = self.path / "quarantine"
-        self._lock = -1
-        try:
-            self._channels.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise StorageFailed(f"{path}: another server uses this directory") from None
-        except OSError as error:
-            raise StorageFailed(f"{path}: {error.strerror}") from error
+        self._lock = lock_directory(path) if lock is None else lock
 
     def close(self) -> None:
         """Let others use the directory."""
@@ -77,7 +80,7 @@ class Store:
 
     def create(self, state: State) -> Log:
         """A log for a channel that is new. StorageFailed."""
-        log = Log(self._channels / _directory_of(state.name), self.sync)
+        log = Log(self._channels / directory_of(state.name), self.sync)
         log.begin(state)
         return log
 
@@ -89,6 +92,8 @@ class Store:
         except OSError as error:
             raise StorageFailed(f"{self._channels}: {error.strerror}") from error
         for directory in directories:
+            if not self._is_ours(directory.name):
+                continue
             found = Reading(directory)
             if found.state is None and not found.damages:
                 remove_files(directory)  # it was being made, or removed
@@ -138,7 +143,24 @@ class Store:
 _TOLD: Final = 20
 
 
-def _directory_of(name: str) -> str:
+def lock_directory(path: str) -> int:
+    """Make the data directory `path`, if need be, and lock it: until the descriptor
+    that this returns is closed, and those that were inherited. StorageFailed."""
+    lock = -1
+    try:
+        (Path(path) / "channels").mkdir(parents=True, exist_ok=True)
+        lock = os.open(Path(path) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise StorageFailed(f"{path}: another server uses this directory") from None
+    except OSError as error:
+        raise StorageFailed(f"{path}: {error.strerror}") from error
+    return lock
+
+
+def directory_of(name: str) -> str:
+    """What the directory of channel `name` is called."""
     encoded = quote(name, safe="")
     if len(encoded) <= _MAX_NAME:
         return encoded

@@ -30,11 +30,15 @@ _CROWDED: Final = problem(
 
 class Visitor:
     """Who is at the other end of one connection: `name` is an address, or what a proxy
-    that we trust says (`is_proxied`); `key` is what it is counted by, if it is."""
+    that we trust says (`is_proxied`); `key` is what it is counted by, if it is;
+    `weight` is 0 for a connection that is counted in another process."""
 
-    __slots__ = ("host", "is_proxied", "key", "name")
+    __slots__ = ("host", "is_proxied", "key", "name", "weight")
 
-    def __init__(self, host: str, key: object, *, is_proxied: bool) -> None:
+    def __init__(
+        self, host: str, key: object, *, is_proxied: bool, weight: int
+    ) -> None:
+        self.weight = weight
         self.host = host
         self.name = host or "local"
         self.key = key
@@ -52,25 +56,37 @@ class Addresses:
         self._counts: Counter[object] = Counter()
         self._total = 0
 
-    def enter(self, host: str) -> Visitor:
-        """One more, from `host`, an address, or "" where there is none."""
-        visitor = Visitor(host, self._key(host), is_proxied=self._is_proxy(host))
-        self._total += 1
+    def enter(self, host: str, weight: int = 1) -> Visitor:
+        """One more, from `host`, an address, or "" where there is none. `weight`: 0 if
+        it is counted elsewhere."""
+        visitor = Visitor(
+            host,
+            self._key(host) if weight else None,
+            is_proxied=self._is_proxy(host),
+            weight=weight,
+        )
+        self._total += weight
         self._count(visitor.key)
         return visitor
 
     def leave(self, visitor: Visitor) -> None:
         """One less."""
-        self._total -= 1
+        self._total -= visitor.weight
         self._discount(visitor.key)
 
     def refusal(self, visitor: Visitor) -> Answer | None:
         """What to answer if there are too many now that `visitor` has entered."""
-        if self._total > self.limit:
+        if visitor.weight and self._is_full():
             return _FULL
         if self._per_address is not None and visitor.key is not None:
-            return _CROWDED if self._counts[visitor.key] > self._per_address else None
+            return _CROWDED if self._of(visitor.key) > self._per_address else None
         return None
+
+    def _is_full(self) -> bool:
+        return self._total > self.limit
+
+    def _of(self, key: object) -> int:
+        return self._counts[key]
 
     def attribute(self, visitor: Visitor, request: Request) -> Answer | None:
         """`request` has come through a proxy that we trust: from now on the connection

@@ -6,7 +6,7 @@ answers come of it. Those that take time go on as `Intake` or `Delivery`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from trickle_cli.access import Right
@@ -58,7 +58,7 @@ from trickle_cli.server.delivery import Delivery
 from trickle_cli.server.gate import Gate, refusal
 from trickle_cli.server.hooks import Hook, describe
 from trickle_cli.server.intake import Intake
-from trickle_cli.server.pages import HEALTHY, list_channels, show_channel
+from trickle_cli.server.pages import show_channel
 from trickle_cli.server.partial import PartialDelivery, part_wanted
 from trickle_cli.server.stepwise import StepwiseDelivery
 
@@ -70,7 +70,7 @@ class _Denied(TrickleError):
 class Handlers:
     """Answers requests about the channels of `hub`.
 
-    `base_path` begins and ends with a slash; `metrics` makes the page of that name.
+    `base_path` begins and ends with a slash; `pages` answer with the server's own.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Handlers:
         config: ServerConfig,
         *,
         base_path: str,
-        metrics: Callable[[Connection], Answer],
+        pages: Mapping[Page, Callable[[Connection], None]],
     ) -> None:
         self._hub = hub
         self._gate = gate
         self._config = config
         self._base_path = base_path.encode()
-        self._metrics = metrics
+        self._pages = pages
         self._patience = config.patience.preconnect
 
     def begin(self, connection: Connection, request: Request) -> None:
@@ -107,8 +107,8 @@ class Handlers:
                 self._subscribe(connection, request, wanted)
             elif isinstance(wanted, Publish):
                 self._publish(connection, request, wanted)
-            elif wanted is Page.CHANNELS:
-                list_channels(connection, self._hub)
+            elif isinstance(wanted, Page):
+                self._pages[wanted](connection)
             elif isinstance(wanted, Inspect):
                 self._inspect(connection, wanted)
             elif isinstance(wanted, Create):
@@ -116,7 +116,7 @@ class Handlers:
             elif isinstance(wanted, Close):
                 self._close(connection, request, wanted)
             else:
-                connection.answer(self._at_once(connection, wanted))
+                connection.answer(self._at_once(wanted))
         except TrickleError as error:
             connection.answer(_answer_for(error, request))
 
@@ -316,7 +316,7 @@ class Handlers:
 
     # Requests that are answered at once.
 
-    def _at_once(self, connection: Connection, wanted: Operation) -> Answer:
+    def _at_once(self, wanted: Operation) -> Answer:
         match wanted:
             case AskNext(channel=name):
                 return self._next(name)
@@ -324,10 +324,6 @@ class Handlers:
                 return show_channel(self._hub, self._hub.find(name))
             case EndSegment():
                 return self._end_segment(wanted)
-            case Page.HEALTH:
-                return HEALTHY
-            case Page.METRICS:
-                return self._metrics(connection)
         raise AssertionError(wanted)
 
     def _next(self, name: str) -> Answer:

@@ -21,7 +21,7 @@ from trickle_cli.version import __version__
 
 _JSON: Final = "application/json"
 #: Channels told of before other tasks get a turn.
-_BATCH: Final = 256
+BATCH: Final = 256
 
 HEALTHY: Final = Answer(type=_JSON, body=b'{"status":"ok"}\n')
 
@@ -53,7 +53,7 @@ def snapshot(hub: Hub, channels: Iterable[Channel]) -> list[ChannelStatistics]:
     ]
 
 
-def _told(statistics: ChannelStatistics) -> dict[str, object]:
+def told(statistics: ChannelStatistics) -> dict[str, object]:
     """In the shape in which pages tell it."""
     told = asdict(statistics)
     if not statistics.lossless:
@@ -64,7 +64,7 @@ def _told(statistics: ChannelStatistics) -> dict[str, object]:
 def show_channel(hub: Hub, channel: Channel) -> Answer:
     """The page of one channel."""
     (statistics,) = snapshot(hub, [channel])
-    body = _encode(_told(statistics))
+    body = _encode(told(statistics))
     return Answer(latest=channel.head, epoch=channel.epoch, type=_JSON, body=body)
 
 
@@ -78,19 +78,23 @@ def list_channels(connection: Connection, hub: Hub) -> None:
     """Answer with the page of all channels."""
 
     async def tell() -> None:
-        told = []
+        entries: list[str] = []
         channels = visible_channels(hub, connection.caller)
-        for start in range(0, len(channels), _BATCH):
+        for start in range(0, len(channels), BATCH):
             await trio.lowlevel.checkpoint()
-            batch = snapshot(hub, channels[start : start + _BATCH])
-            told += [json.dumps(_told(entry), ensure_ascii=False) for entry in batch]
+            batch = snapshot(hub, channels[start : start + BATCH])
+            entries += [json.dumps(told(entry), ensure_ascii=False) for entry in batch]
         await trio.lowlevel.checkpoint()
-        body = (
-            f'{{"server": "trickle/{__version__}", "channels": [{", ".join(told)}]}}\n'
-        )
-        answer_late(connection, Answer(type=_JSON, body=body.encode()))
+        answer_late(connection, listing(entries))
 
     connection.run_errand(tell)
+
+
+def listing(entries: Iterable[str]) -> Answer:
+    """The page of all channels, of which each is encoded already."""
+    content = ", ".join(entries)
+    body = f'{{"server": "trickle/{__version__}", "channels": [{content}]}}\n'
+    return Answer(type=_JSON, body=body.encode())
 
 
 def answer_late(connection: Connection, answer: Answer) -> None:

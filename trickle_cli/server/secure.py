@@ -101,15 +101,16 @@ class SecureTransport(SocketTransport):
 
     def _decrypt(self) -> None:
         """Hand on what can be read."""
-        assert self._receiver is not None
-        while not self._is_paused and self._sock.fileno() >= 0:
+        size, has_ended = 1, False
+        while size and not (has_ended or self._is_paused or self._sock.fileno() < 0):
+            receiver = self._receiver
+            if receiver is None:  # it has been released
+                return
             size, has_ended = self._read()
             if size:
-                self._receiver.received(_plain[:size])
+                receiver.received(_plain[:size])
             if has_ended:
-                self._receiver.hung_up()
-            if not size or has_ended:
-                break
+                receiver.hung_up()
 
     def _read(self) -> tuple[int, bool]:
         """Fill `_plain`; how many bytes are in it, and whether nothing comes after."""
@@ -203,6 +204,25 @@ class SecureTransport(SocketTransport):
 
     # The end.
 
+    def release_stream(self) -> SecureStream:
+        """Give up the connection, encryption and all: as a stream that is the caller's
+        now."""
+        self.release()
+        return SecureStream(self)
+
+    async def receive(self) -> bytes:
+        """Once it is released: what comes next, b"" at the end."""
+        while True:
+            size, has_ended = self._read()
+            if size or has_ended:
+                return bytes(_plain[:size])
+            await trio.lowlevel.wait_readable(self._sock)
+            self._take_in()
+
+    def break_off(self) -> None:
+        """Close it so that the peer sees a cut."""
+        super().close()
+
     def shut_down_sending(self) -> None:
         pass  # OpenSSL would not go on reading; the answer says that it is the last
 
@@ -217,3 +237,39 @@ class SecureTransport(SocketTransport):
             with suppress(OSError):
                 self._push_out()
         super().close(fail=fail)
+
+
+class SecureStream(trio.abc.Stream):
+    """What was a transport, for who has time to wait."""
+
+    def __init__(self, transport: SecureTransport) -> None:
+        self._transport = transport
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
+        return await self._transport.receive()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[await self._transport.sendv([view]) :]
+        except Disconnected as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def unacknowledged(self) -> int:
+        """How many of the bytes sent have not reached the peer yet."""
+        return self._transport.unacknowledged()
+
+    async def aclose(self) -> None:
+        """Say goodbye; if cancelled, break it off."""
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self._transport.break_off()
+            raise
+        self._transport.close()

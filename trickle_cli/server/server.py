@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from socket import socket
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
 from trickle_cli.access import Access
 from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.requests import Page
 from trickle_cli.protocol.responses import Answer
 from trickle_cli.relay import Hub, Store
 from trickle_cli.server.addresses import Addresses, Visitor
@@ -22,8 +23,13 @@ from trickle_cli.server.gate import Gate
 from trickle_cli.server.handlers import Handlers
 from trickle_cli.server.ledger import Ledger
 from trickle_cli.server.listener import accept_from
-from trickle_cli.server.metrics import show_metrics
-from trickle_cli.server.pages import snapshot
+from trickle_cli.server.metrics import Sums, figures_of, show_metrics
+from trickle_cli.server.pages import (
+    HEALTHY,
+    list_channels,
+    snapshot,
+    visible_channels,
+)
 from trickle_cli.server.poller import AVAILABLE, Poller
 from trickle_cli.server.secure import SecureTransport
 from trickle_cli.server.transport import (
@@ -43,6 +49,9 @@ _MAX_REFUSED: Final = 64
 #: Seconds in which those are to ask something, to be told.
 _REFUSED_PATIENCE: Final = 2
 
+#: What handles a request.
+Begin: TypeAlias = Callable[[Connection, Request], None]
+
 
 class Server:
     """Serves the channels of `hub` over HTTP.
@@ -53,23 +62,14 @@ class Server:
     server runs.
     """
 
+    _connection_type: type[Connection] = Connection
+
     def __init__(
         self, config: ServerConfig | None = None, *, tls: ssl.SSLContext | None = None
     ) -> None:
         self.tls = tls
         self.config = config = config or ServerConfig()
-        store = None
-        if config.data_dir is not None:
-            store = Store(config.data_dir, config.sync)
-        self.hub = Hub(
-            autocreate=config.autocreate,
-            lossless=config.lossless,
-            changefeed=config.changefeed,
-            idle_timeout=config.idle_timeout,
-            sweep_interval=config.sweep_interval,
-            limits=config.limits,
-            store=store,
-        )
+        self.hub = self._make_hub(config)
         base = config.base_path
         self.base_path = base if base.endswith("/") else base + "/"
         self.ledger = Ledger(config.access_log)
@@ -79,15 +79,36 @@ class Server:
             self._gate,
             config,
             base_path=self.base_path,
-            metrics=self._show_metrics,
+            pages={
+                Page.HEALTH: lambda connection: connection.answer(HEALTHY),
+                Page.CHANNELS: self._list_channels,
+                Page.METRICS: self._show_metrics,
+            },
         )
-        self._addresses = Addresses(config.peers)
+        self._addresses = self._make_addresses(config)
         self._connections: set[Connection] = set()
         self._refused = 0
         self._poller: Poller | None = None
         self._stopping = trio.Event()
         self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
+
+    def _make_hub(self, config: ServerConfig) -> Hub:
+        store = None
+        if config.data_dir is not None:
+            store = Store(config.data_dir, config.sync)
+        return Hub(
+            autocreate=config.autocreate,
+            lossless=config.lossless,
+            changefeed=config.changefeed,
+            idle_timeout=config.idle_timeout,
+            sweep_interval=config.sweep_interval,
+            limits=config.limits,
+            store=store,
+        )
+
+    def _make_addresses(self, config: ServerConfig) -> Addresses:
+        return Addresses(config.peers)
 
     @property
     def access(self) -> Access | None:
@@ -124,7 +145,7 @@ class Server:
                     accepting.cancel_scope.cancel()
                 for sock in listeners:
                     sock.close()
-                self.hub.shut_down()
+                self._shut_down()
                 if self.hub.store is None:
                     await self._drain()
                 nursery.cancel_scope.cancel()
@@ -145,6 +166,10 @@ class Server:
         self._stopping.set()
         await self._ended.wait()
 
+    def _shut_down(self) -> None:
+        """Nothing more is accepted: close the channels."""
+        self.hub.shut_down()
+
     def statistics(self) -> ServerStatistics:
         """A snapshot, for showing."""
         return ServerStatistics(
@@ -153,10 +178,22 @@ class Server:
             channels=tuple(snapshot(self.hub, self.hub.all())),
         )
 
-    def _show_metrics(self, connection: Connection) -> Answer:
-        return show_metrics(
-            self.hub, self.ledger, len(self._connections), connection.caller
+    def _sums(self) -> Sums:
+        return Sums(
+            connections=len(self._connections),
+            channels=len(self.hub),
+            memory=self.hub.memory.used,
+            delivered=self.ledger.delivered,
+            statuses=self.ledger.statuses,
         )
+
+    def _show_metrics(self, connection: Connection) -> None:
+        channels = visible_channels(self.hub, connection.caller)
+        figures = [figures_of(channel) for channel in channels]
+        connection.answer(show_metrics(self._sums(), figures))
+
+    def _list_channels(self, connection: Connection) -> None:
+        list_channels(connection, self.hub)
 
     async def _drain(self) -> None:
         """Wait until no connection is in the middle of anything."""
@@ -172,9 +209,8 @@ class Server:
     async def serve_stream(self, stream: trio.abc.Stream, host: str = "") -> None:
         """Serve one connection on `stream`, which is closed when this returns. `host`
         is the address at its other end, if it has one. `run` must be running."""
-        visitor = self._addresses.enter(host)
         transport = StreamTransport(stream)
-        await transport.run(self._connect(transport, visitor))
+        await transport.run(self._connect(transport, self._addresses.enter(host)))
 
     def _serve_socket(self, sock: socket, host: str) -> None:
         """Serve what has been accepted from `host`."""
@@ -236,20 +272,20 @@ class Server:
         assert self._nursery is not None
         refusal = self._addresses.refusal(visitor)
         patience = self.config.patience
-        begin: Callable[[Connection, Request], None] = self._handlers.begin
+        begin: Begin
         if refusal is not None:
             self._refused += 1
             begin = partial(_refuse, refusal)
             patience = replace(patience, head=_REFUSED_PATIENCE, idle=_REFUSED_PATIENCE)
-        elif visitor.is_proxied:
-            begin = partial(self._begin_for_client, visitor)
+        else:
+            begin = self._beginning_of(visitor)
 
         def leave(connection: Connection) -> None:
             self._connections.discard(connection)
             self._addresses.leave(visitor)
             self._refused -= refusal is not None
 
-        connection = Connection(
+        connection = self._connection_type(
             transport,
             begin=begin,
             on_close=leave,
@@ -261,6 +297,12 @@ class Server:
         )
         self._connections.add(connection)
         return connection
+
+    def _beginning_of(self, visitor: Visitor) -> Begin:
+        """What handles the requests of `visitor`."""
+        if visitor.is_proxied:
+            return partial(self._begin_for_client, visitor)
+        return self._handlers.begin
 
     def _begin_for_client(
         self, visitor: Visitor, connection: Connection, request: Request

@@ -162,6 +162,13 @@ class SocketTransport:
     def unacknowledged(self) -> int:
         return _unacknowledged(self._sock.fileno())
 
+    def release(self) -> socket.socket:
+        """Give up the socket, as it is: it is the caller's now."""
+        self.cork(on=False)
+        self._poller.remove(self._sock)
+        self._receiver = None
+        return self._sock
+
     def close(self, *, fail: bool = False) -> None:
         if self._sock.fileno() < 0:
             return

@@ -1,0 +1,486 @@
+"""`serve --workers`: the process that starts the workers, and sees to them.
+
+It serves nothing itself. It has what must outlast a worker: the sockets that are
+listened to, the lock of the data directory, the shared table, and both ends of every
+worker's inbox, so that what was sent to one that has died reaches the one that takes
+its place. A seat is a worker's place; see `server/workers`.
+
+A graceful restart (SIGUSR2) goes like this: a new generation of workers is started, of
+the program as it is on disk by then. When all of them are ready, the old are retired:
+they accept nothing more and tell the new what they have. When they have told, the new
+accept; then the old pass on what is not theirs, and leave when their channels have
+ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import trio
+
+from trickle_cli.commands.running import ExitCode
+from trickle_cli.commands.serving import (
+    WATCH_INTERVAL,
+    WATCH_SHARE,
+    Job,
+    finishing,
+    listen_for,
+    load_again,
+    raise_descriptor_limit,
+    remove,
+    url_of,
+)
+from trickle_cli.commands.signals import interruptible
+from trickle_cli.commands.working import VARIABLE
+from trickle_cli.display.talk import Talk, TalkHandler, open_talk
+from trickle_cli.errors import StorageFailed, TrickleError
+from trickle_cli.server.systemd import notify, notify_reloading
+from trickle_cli.server.workers import Joined, Letter, Link, Outbox, Table, ask
+
+#: Where a worker's modules come from: as ours, wherever that is.
+_PATH_VARIABLE: Final = "_TRICKLE_PATH"
+_PROGRAM: Final = (
+    "import os, sys;"
+    f" sys.path[:] = os.environ.pop('{_PATH_VARIABLE}').split(os.pathsep);"
+    " from trickle_cli.start import main; main()"
+)
+#: What is ours alone.
+_OURS: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+#: Seconds that workers may take to start; to read what is on disk; for other things.
+_START_PATIENCE: Final = 60
+_OPEN_PATIENCE: Final = 3600
+_PATIENCE: Final = 10
+#: Seconds in which all are to have told what they have closed.
+_CLOSING: Final = 2
+#: Seconds before one that has died is replaced, by how often that was needed of late;
+#: one that has lived for so long was well.
+_DELAYS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
+_WELL_AFTER: Final = 30
+#: Generations that there may be at the same time.
+_GENERATIONS: Final = 8
+
+
+@dataclass(kw_only=True, eq=False)
+class _Seat:
+    """A worker's place. `inbox` is the end that it reads, `outbox` the other."""
+
+    number: int
+    inbox: Link
+    outbox: Outbox
+    control: Link | None = None
+    process: trio.Process | None = None
+    is_retired: bool = False
+    began: float = 0.0
+    failures: int = 0
+    reason: str = ""
+    #: What it has said since it began, by kind.
+    said: dict[str, trio.Event] = field(default_factory=dict)
+    gone: trio.Event = field(default_factory=trio.Event)
+
+    def event(self, kind: str) -> trio.Event:
+        event = self.said.setdefault(kind, trio.Event())
+        if self.gone.is_set():
+            event.set()  # nobody need wait for it
+        return event
+
+    def tell(self, letter: Letter) -> None:
+        """One that does not listen any more is about to be noticed."""
+        if self.control is not None:
+            with suppress(OSError):
+                self.control.send_nowait(letter)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+
+async def supervise(job: Job) -> ExitCode:
+    """Serve with several processes, until interrupted."""
+    from trickle_cli.relay import lock_directory
+
+    raise_descriptor_limit()
+    job.secure.load_access()  # so that what is wrong with them is told once
+    job.secure.load_tls()
+    lock = None
+    if job.config.data_dir is not None:
+        try:
+            lock = lock_directory(job.config.data_dir)
+        except StorageFailed as error:
+            raise StorageFailed(f"--data-dir {error}") from error.__cause__
+    listeners = await listen_for(job)
+    url = url_of(job, listeners[0])
+    async with (
+        open_talk("serve", job.manner) as talk,
+        interruptible(lambda: talk.say(finishing(job))) as interruption,
+        trio.open_nursery() as nursery,
+    ):
+        logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
+        supervisor = Supervisor(job, talk, nursery, listeners, lock)
+        await nursery.start(supervisor.obey_signals)
+        try:
+            await supervisor.start()
+            talk.say(f"listening on {url}")
+            notify("READY=1")
+            nursery.start_soon(supervisor.watch, url)
+            with trio.CancelScope() as serving:
+                interruption.cancel = serving.cancel
+                await trio.sleep_forever()
+            notify("STOPPING=1")
+            await supervisor.stop()
+        finally:
+            supervisor.kill()
+            remove(job)
+        nursery.cancel_scope.cancel()
+    return interruption.code or ExitCode.DONE
+
+
+class Supervisor:
+    """Has the workers."""
+
+    def __init__(
+        self,
+        job: Job,
+        talk: Talk,
+        nursery: trio.Nursery,
+        listeners: list[socket.socket],
+        lock: int | None,
+    ) -> None:
+        assert job.workers is not None
+        self._job = job
+        self._count = job.workers
+        self._talk = talk
+        self._nursery = nursery
+        self._listeners = listeners
+        self._lock = lock
+        self._table = Table.make(self._count * _GENERATIONS)
+        self._seats: dict[int, _Seat] = {}
+        self._present: list[_Seat] = []
+        self._next = 0
+        self._is_stopping = False
+        self._is_up = False
+
+    # Starting.
+
+    async def start(self) -> None:
+        """Start the first workers. TrickleError if they do not come up."""
+        self._present = self._take_seats()
+        await self._bring_up(self._present)
+        await self._open(self._present)
+        self._is_up = True
+
+    def _take_seats(self) -> list[_Seat]:
+        """A place for each of a generation. None if there are too many generations."""
+        free = [
+            number
+            for offset in range(self._table.rows)
+            if (number := (self._next + offset) % self._table.rows) not in self._seats
+        ]
+        if len(free) < self._count:
+            return []
+        seats = []
+        for number in free[: self._count]:
+            inbox, outbox = Link.pair()
+            seat = _Seat(number=number, inbox=inbox, outbox=Outbox(outbox))
+            self._nursery.start_soon(seat.outbox.run)
+            self._seats[number] = seat
+            seats.append(seat)
+        self._next = (seats[-1].number + 1) % self._table.rows
+        return seats
+
+    async def _bring_up(self, seats: list[_Seat]) -> None:
+        """Start a worker for each, and wait until all are ready. TrickleError."""
+        for seat in seats:
+            await self._spawn(seat, present=seats)
+        await self._hear(seats, "ready", _START_PATIENCE)
+
+    async def _open(self, seats: list[_Seat]) -> None:
+        for seat in seats:
+            seat.tell(Letter(kind="open"))
+        await self._hear(seats, "opened", _OPEN_PATIENCE)
+
+    async def _hear(self, seats: Iterable[_Seat], kind: str, patience: float) -> None:
+        """Wait until all have said that. TrickleError if one dies, or says nothing."""
+        with trio.move_on_after(patience) as scope:
+            for seat in seats:
+                await seat.event(kind).wait()
+                if seat.gone.is_set():
+                    raise TrickleError(seat.reason)
+        if scope.cancelled_caught:
+            raise TrickleError(f"a worker is not {kind} after {patience} s")
+
+    async def _spawn(
+        self, seat: _Seat, *, present: list[_Seat], replaces: bool = False
+    ) -> None:
+        control, theirs = Link.pair()
+        seat.control = control
+        seat.said, seat.gone = {}, trio.Event()
+        seat.began = trio.current_time()
+        environment = {k: v for k, v in os.environ.items() if k not in _OURS}
+        environment[VARIABLE] = str(theirs.fileno())
+        environment[_PATH_VARIABLE] = os.pathsep.join(sys.path)
+        try:
+            seat.process = await trio.lowlevel.open_process(
+                [sys.executable, "-P", "-c", _PROGRAM, *sys.argv[1:]],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+            )
+        finally:
+            theirs.close()
+        self._nursery.start_soon(self._attend, seat)
+        await self._introduce(seat, control, present, replaces=replaces)
+
+    async def _introduce(
+        self, seat: _Seat, control: Link, present: list[_Seat], *, replaces: bool
+    ) -> None:
+        """Tell a worker what it is, and who the others are."""
+        descriptors = [
+            seat.inbox.fileno(),
+            self._table.descriptor,
+            *(sock.fileno() for sock in self._listeners),
+        ]
+        if self._lock is not None:
+            descriptors.append(self._lock)
+        fields = {
+            "seat": seat.number,
+            "present": [other.number for other in present],
+            "retired": [n for n, other in self._seats.items() if other.is_retired],
+            "rows": self._table.rows,
+            "locks": self._lock is not None,
+        }
+        begin = Letter(
+            kind="begin",
+            fields=fields,
+            data=self._table.secret,
+            descriptors=tuple(descriptors),
+        )
+        others = [other for other in self._seats.values() if other is not seat]
+        begun = Letter(kind="begun", fields={"replaces": replaces})
+        with suppress(OSError):  # it has died already
+            for letter in (begin, *map(_introduction, others), begun):
+                await control.send(letter)
+
+    # While they run.
+
+    async def _attend(self, seat: _Seat) -> None:
+        """Hear what a worker says, until it has ended."""
+        control, process = seat.control, seat.process
+        assert control is not None
+        assert process is not None
+        while letter := await control.receive():
+            self._take(seat, letter)
+        with trio.move_on_after(_PATIENCE) as scope:
+            await process.wait()
+        if scope.cancelled_caught:
+            process.kill()
+            await process.wait()
+        control.close()
+        if not seat.reason:
+            seat.reason = f"worker {seat.number} {_how(process.returncode)}"
+        seat.gone.set()
+        for event in list(seat.said.values()):
+            event.set()
+        await self._see_to(seat)
+
+    def _take(self, seat: _Seat, letter: Letter) -> None:
+        text = letter.data.decode("utf-8", "replace")
+        match letter.kind:
+            case "say":
+                self._talk.say(text)
+            case "warn":
+                self._talk.warn(text)
+            case "failed":
+                seat.reason = text
+            case kind:
+                seat.event(kind).set()
+
+    async def _see_to(self, seat: _Seat) -> None:
+        """A worker has ended: clear up behind it, and replace it if it was needed."""
+        self._table.clear(seat.number)
+        if seat.is_retired:
+            self._dismiss(seat)
+            return
+        if self._is_stopping or seat not in self._present:
+            return
+        self._tell_others(seat, "lost", leaves=False)
+        if trio.current_time() - seat.began > _WELL_AFTER:
+            seat.failures = 0
+        delay = _DELAYS[min(seat.failures, len(_DELAYS) - 1)]
+        seat.failures += 1
+        self._talk.warn(
+            f"{seat.reason}: its channels are lost, another takes its place"
+        )
+        seat.reason = ""
+        await trio.sleep(delay)
+        if self._is_superseded(seat):  # in the meantime
+            self._dismiss(seat)
+        elif not self._is_stopping:
+            await self._spawn(seat, present=self._present, replaces=True)
+            await seat.event("ready").wait()
+            if self._is_superseded(seat):
+                seat.kill()
+            seat.tell(Letter(kind="open"))
+
+    def _is_superseded(self, seat: _Seat) -> bool:
+        return seat.is_retired
+
+    def _dismiss(self, seat: _Seat) -> None:
+        """Nobody sits there any more."""
+        self._seats.pop(seat.number, None)
+        self._table.clear(seat.number)
+        self._tell_others(seat, "lost", leaves=True)
+        seat.outbox.close()
+        seat.inbox.close()
+
+    def _tell_others(self, seat: _Seat, kind: str, *, leaves: bool) -> None:
+        for other in self._seats.values():
+            if other is not seat:
+                fields = {"seat": seat.number, "leaves": leaves}
+                other.outbox.post(Letter(kind=kind, fields=fields), patience=_PATIENCE)
+
+    async def obey_signals(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """SIGHUP: read tokens and certificates again. SIGUSR2: restart gracefully."""
+        with trio.open_signal_receiver(signal.SIGHUP, signal.SIGUSR2) as signals:
+            task_status.started()
+            async for number in signals:
+                notify_reloading()
+                if number == signal.SIGHUP:
+                    await self._reload()
+                elif self._is_up:
+                    await self._restart()
+                notify("READY=1")
+
+    async def _reload(self) -> None:
+        if load_again(self._job.secure, self._talk) is None:
+            return
+        for seat in self._seats.values():
+            seat.said.pop("reloaded", None)
+            seat.tell(Letter(kind="reload"))
+        with trio.move_on_after(_PATIENCE):
+            for seat in list(self._seats.values()):
+                await seat.event("reloaded").wait()
+        self._talk.say("tokens and certificates are read again")
+
+    async def watch(self, url: str) -> None:
+        """Show the channels, and say which come and go."""
+        from trickle_cli.display.channels import ChannelWatch
+
+        watch = ChannelWatch(url)
+        self._talk.show(watch)
+        while True:
+            began = trio.current_time()
+            posts = {
+                number: partial(_post, seat.outbox)
+                for number, seat in self._seats.items()
+                if not seat.gone.is_set()
+            }
+            answers, _ = await ask(posts)  # who has died is told of anyway
+            joined = Joined.of(answers)
+            for line in watch.look(joined.statistics):
+                self._talk.say(line)
+            spent = trio.current_time() - began
+            await trio.sleep(max(WATCH_INTERVAL, spent / WATCH_SHARE))
+
+    # Graceful restart.
+
+    async def _restart(self) -> None:
+        new = self._take_seats()
+        if not new:
+            self._talk.warn(
+                "there are too many generations of workers already: nothing is done"
+            )
+            return
+        self._talk.say("new workers are starting")
+        try:
+            await self._bring_up(new)
+        except TrickleError as error:
+            self._talk.warn(f"{error}; the old workers go on")
+            for seat in new:
+                seat.kill()
+                self._dismiss(seat)
+            return
+        await self._change_over(new)
+        self._talk.say("new workers serve; the old ones stay until their channels end")
+
+    async def _change_over(self, new: list[_Seat]) -> None:
+        old = [seat for seat in self._seats.values() if seat not in new]
+        heirs = json.dumps([seat.number for seat in new]).encode()
+        self._present = new
+        for seat in old:
+            seat.is_retired = True
+            seat.said.pop("retired", None)
+            for heir in new:
+                seat.tell(_introduction(heir))
+            seat.tell(Letter(kind="retire", data=heirs))
+        with trio.move_on_after(_PATIENCE):
+            for seat in old:
+                await seat.event("retired").wait()
+        for seat in old:
+            if not seat.event("retired").is_set():
+                seat.kill()
+        try:
+            await self._open(new)
+        except TrickleError as error:
+            self._talk.warn(f"{error}")  # it is replaced
+        for seat in old:
+            seat.tell(Letter(kind="release"))
+
+    # Stopping.
+
+    async def stop(self) -> None:
+        """Have all stop in order. Who publishes the changefeed stops last, so that it
+        tells of what the others close."""
+        self._is_stopping = True
+        for sock in self._listeners:
+            sock.close()
+        last, *_ = self._present
+        others = [seat for seat in self._seats.values() if seat is not last]
+        for seat in others:
+            seat.tell(Letter(kind="stop"))
+        with trio.move_on_after(_CLOSING):
+            for seat in others:
+                await seat.event("closed").wait()
+        last.tell(Letter(kind="stop"))
+        for seat in list(self._seats.values()):
+            if seat.process is not None:
+                await seat.process.wait()
+
+    def kill(self) -> None:
+        """End what is left, at once."""
+        self._is_stopping = True
+        for seat in self._seats.values():
+            seat.kill()
+        for sock in self._listeners:
+            sock.close()
+
+
+def _introduction(other: _Seat) -> Letter:
+    """The way to the inbox of a worker, for another one."""
+    return Letter(
+        kind="peer",
+        fields={"seat": other.number},
+        descriptors=(other.outbox.link.fileno(),),
+    )
+
+
+def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
+    outbox.post(letter, (owned,), patience=1)
+
+
+def _how(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"was ended by signal {-code}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,126 @@
+"""What all workers have, put together: for the pages about all of the server, and for
+who shows it.
+
+Who wants to know opens a pair of sockets, sends one end to each worker, and reads what
+it writes there until it closes it. One that does not answer in time is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import trio
+
+from trickle_cli.server.workers.letters import Letter
+from trickle_cli.statistics import ChannelStatistics, ServerStatistics
+
+#: Seconds that a worker has to answer.
+PATIENCE: Final = 2.0
+#: More than this is no answer.
+_MAX_ANSWER: Final = 256 * 1024 * 1024
+_PIECE: Final = 256 * 1024
+
+#: Sends a letter to one worker, and closes what was in it.
+Post = Callable[[Letter, socket.socket], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """What is told of several workers together."""
+
+    statistics: ServerStatistics
+    delivered: int
+    statuses: Mapping[int, int]
+
+    @classmethod
+    def of(cls, parts: Iterable[Mapping[str, Any]]) -> Joined:
+        """Of what each has told (see `part`)."""
+        connections = memory = delivered = 0
+        statuses: Counter[int] = Counter()
+        channels: dict[str, ChannelStatistics] = {}
+        for part in parts:
+            connections += part["connections"]
+            memory += part["memory"]
+            delivered += part["delivered"]
+            statuses.update({int(key): n for key, n in part["statuses"].items()})
+            for values in part["channels"]:
+                channel = ChannelStatistics(**dict(zip(_FIELDS, values, strict=True)))
+                # For a moment two may have it, one that drains and one that is open.
+                if channel.name not in channels or not channel.closed:
+                    channels[channel.name] = channel
+        return cls(
+            statistics=ServerStatistics(
+                connections=connections,
+                memory=memory,
+                channels=tuple(sorted(channels.values(), key=lambda c: c.name)),
+            ),
+            delivered=delivered,
+            statuses=statuses,
+        )
+
+
+_FIELDS: Final = tuple(field.name for field in fields(ChannelStatistics))
+
+
+def part(
+    connections: int, memory: int, delivered: int, statuses: Mapping[int, int]
+) -> dict[str, Any]:
+    """What one worker tells, but for the channels."""
+    return {
+        "connections": connections,
+        "memory": memory,
+        "delivered": delivered,
+        "statuses": dict(statuses),
+    }
+
+
+def encode(about: Mapping[str, Any], channels: Sequence[str]) -> bytes:
+    """What one worker tells, with its `channels`, each `encode_channel`ed."""
+    content = ",".join(channels)
+    return json.dumps(about)[:-1].encode() + f', "channels": [{content}]}}'.encode()
+
+
+def encode_channel(channel: ChannelStatistics) -> str:
+    """One channel: its values alone."""
+    values = [getattr(channel, name) for name in _FIELDS]
+    return json.dumps(values, separators=(",", ":"))
+
+
+async def ask(posts: Mapping[int, Post]) -> tuple[list[dict[str, Any]], list[int]]:
+    """What each worker tells, by the seats that can be posted to; and the seats of
+    those that do not answer."""
+    answers: list[dict[str, Any]] = []
+    missing: list[int] = []
+
+    async def ask_one(seat: int, post: Post) -> None:
+        with trio.move_on_after(PATIENCE):
+            try:
+                answers.append(await _ask(post))
+            except (OSError, trio.BrokenResourceError, ValueError):
+                pass
+            else:
+                return
+        missing.append(seat)
+
+    async with trio.open_nursery() as nursery:
+        for seat, post in posts.items():
+            nursery.start_soon(ask_one, seat, post)
+    return answers, missing
+
+
+async def _ask(post: Post) -> dict[str, Any]:
+    ours, theirs = socket.socketpair()
+    post(Letter(kind="ask", descriptors=(theirs.fileno(),)), theirs)
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    answer = bytearray()
+    async with stream:
+        while data := await stream.receive_some(_PIECE):
+            answer += data
+            if len(answer) > _MAX_ANSWER:
+                raise ValueError("too long")
+    return dict(json.loads(answer))

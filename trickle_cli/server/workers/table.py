@@ -1,0 +1,158 @@
+"""Memory that all processes of a server share: what each of them has, in its own row.
+
+Only who has a row writes to it, in whole words, so there are no locks; sums over all
+rows are as good as simultaneous. Connections by address are counted in sketches (one
+"count-min" for each row): two counters for an address, by a hash that nobody outside
+knows, of which the lower is the better guess, and never too low.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from hashlib import blake2b
+from typing import Final
+
+#: Words of a row; the last is for later sums of nobody.
+_GRANTED: Final = 0
+_LARGEST: Final = 1
+_CONNECTIONS: Final = 2
+_CHANNELS: Final = 3
+_DRAINING: Final = 4
+_WORDS: Final = 8
+#: Counters for addresses, in each of two lines; pages of them that nobody touches cost
+#: nothing.
+_WIDTH: Final = 1 << 16
+_LINES: Final = 2
+
+
+class Table:
+    """The rows. `descriptor` is what other processes open it by; `secret` is for the
+    hash."""
+
+    def __init__(self, descriptor: int, rows: int, secret: bytes) -> None:
+        self.descriptor = descriptor
+        self.rows = rows
+        self._secret = secret
+        sketch = _LINES * _WIDTH * 4
+        self._map = mmap.mmap(descriptor, rows * (_WORDS * 8 + sketch))
+        view = memoryview(self._map)
+        self._words = view[: rows * _WORDS * 8].cast("q")
+        self._counters = view[rows * _WORDS * 8 :].cast("I")
+
+    @classmethod
+    def make(cls, rows: int) -> Table:
+        """A new one, all zeros."""
+        descriptor = os.memfd_create("trickle-table", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, rows * (_WORDS * 8 + _LINES * _WIDTH * 4))
+        return cls(descriptor, rows, os.urandom(16))
+
+    @property
+    def secret(self) -> bytes:
+        """What the hash depends on."""
+        return self._secret
+
+    def clear(self, row: int) -> None:
+        """Whoever had that row has gone."""
+        for word in range(row * _WORDS, (row + 1) * _WORDS):
+            self._words[word] = 0
+        start = row * _LINES * _WIDTH
+        empty = memoryview(bytes(_WIDTH * 4)).cast("I")
+        for line in range(_LINES):
+            first = start + line * _WIDTH
+            self._counters[first : first + _WIDTH] = empty
+
+    def row(self, number: int) -> Row:
+        """For who has that row."""
+        return Row(self, number)
+
+    def sum_of(self, word: int) -> int:
+        """Over all rows."""
+        return sum(self._words[word::_WORDS])
+
+    def get(self, row: int, word: int) -> int:
+        """One word of one row."""
+        return self._words[row * _WORDS + word]
+
+    def set(self, row: int, word: int, value: int) -> None:
+        """Set one word."""
+        self._words[row * _WORDS + word] = value
+
+    def places_of(self, key: object) -> tuple[int, int]:
+        """The counters of `key`, within a row's lines."""
+        digest = blake2b(repr(key).encode(), digest_size=4, key=self._secret).digest()
+        first, second = digest[:2], digest[2:]
+        return int.from_bytes(first), _WIDTH + int.from_bytes(second)
+
+    def add(self, row: int, key: object, amount: int) -> None:
+        """Count `key` in that row."""
+        for place in self.places_of(key):
+            index = row * _LINES * _WIDTH + place
+            self._counters[index] = max(0, self._counters[index] + amount)
+
+    def count_of(self, key: object) -> int:
+        """How often `key` has been counted in all rows, or a little more."""
+        step = _LINES * _WIDTH
+        return min(sum(self._counters[p::step]) for p in self.places_of(key))
+
+
+class Row:
+    """One process's row."""
+
+    def __init__(self, table: Table, number: int) -> None:
+        self.table = table
+        self.number = number
+
+    def tell_memory(self, granted: int) -> None:
+        """So many bytes are used, or may be at any time."""
+        self.table.set(self.number, _GRANTED, granted)
+
+    def tell_largest(self, largest: int) -> None:
+        """So many by the largest channel."""
+        self.table.set(self.number, _LARGEST, largest)
+
+    def memory_of_others(self) -> int:
+        """That of all others."""
+        own = self.table.get(self.number, _GRANTED)
+        return self.table.sum_of(_GRANTED) - own
+
+    def hoarder(self) -> int:
+        """The row of who has the largest channel."""
+        sizes = [self.table.get(row, _LARGEST) for row in range(self.table.rows)]
+        return max(range(self.table.rows), key=sizes.__getitem__)
+
+    def tell_connections(self, count: int) -> None:
+        """So many are open."""
+        self.table.set(self.number, _CONNECTIONS, count)
+
+    def connections(self) -> int:
+        """Those of all."""
+        return self.table.sum_of(_CONNECTIONS)
+
+    def tell_channels(self, channels: int, draining: int) -> None:
+        """So many are there, of which so many are closed."""
+        self.table.set(self.number, _CHANNELS, channels)
+        self.table.set(self.number, _DRAINING, draining)
+
+    def channels(self) -> tuple[int, int]:
+        """Those of all."""
+        return self.table.sum_of(_CHANNELS), self.table.sum_of(_DRAINING)
+
+    def drainer(self) -> int | None:
+        """The row of somebody with channels that are closed."""
+        for row in range(self.table.rows):
+            if self.table.get(row, _DRAINING):
+                return row
+        return None
+
+    def enter(self, key: object) -> None:
+        """One more connection of `key`."""
+        self.table.add(self.number, key, 1)
+
+    def leave(self, key: object) -> None:
+        """One less."""
+        self.table.add(self.number, key, -1)
+
+    def connections_of(self, key: object) -> int:
+        """Those of `key`, in all processes."""
+        return self.table.count_of(key)

@@ -1,0 +1,614 @@
+"""One of the processes of a server: a `Server` that has some of the channels, and hands
+connections for others to those that have them.
+
+At the end of its time, after a graceful restart, it is *retired*: it accepts nothing
+and makes no channel, but serves those that it has until they are forgotten. While the
+generations change it is *frozen* for a moment: what it cannot serve waits until all
+know who has what, so that no channel is made twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import trio
+
+from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.names import CHANGEFEED
+from trickle_cli.protocol.requests import operation
+from trickle_cli.relay import Hub, Store
+from trickle_cli.server.addresses import Addresses, Visitor
+from trickle_cli.server.changes import is_visible
+from trickle_cli.server.config import ServerConfig
+from trickle_cli.server.connection import Connection
+from trickle_cli.server.listener import accept_from
+from trickle_cli.server.metrics import Figures, Sums, show_metrics
+from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
+from trickle_cli.server.secure import SecureStream, SecureTransport
+from trickle_cli.server.server import Begin, Server
+from trickle_cli.server.transport import SocketTransport, Transport
+from trickle_cli.server.workers.asking import Joined, ask, encode, encode_channel, part
+from trickle_cli.server.workers.changes import Registry, Reporter
+from trickle_cli.server.workers.letters import Letter, Link
+from trickle_cli.server.workers.moving import MovableConnection
+from trickle_cli.server.workers.outbox import Outbox
+from trickle_cli.server.workers.owners import Owners, place_of
+from trickle_cli.server.workers.parcel import Parcel
+from trickle_cli.server.workers.pump import Pump, PumpedTransport, aside
+from trickle_cli.server.workers.sharing import SharedAddresses, SharedMemory
+from trickle_cli.server.workers.table import Row
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between looks at what is shared.
+_LOOK: Final = 0.1
+#: Seconds that another worker may take to answer a question.
+_TELLING: Final = 5
+#: Workers that a connection may pass through for one request.
+_MAX_HOPS: Final = 4
+#: Letters taken before other tasks get a turn.
+_BATCH: Final = 64
+#: Names whose requests are known to be for here.
+_MAX_OURS: Final = 10_000
+#: Connections that wait while generations change.
+_MAX_HELD: Final = 4096
+
+
+@dataclass(kw_only=True)
+class Team:
+    """A worker's place among the others: its `seat`; its `row` in the table; whose
+    channels are whose; its `inbox`; and the way to each of the others. `lock` is that
+    of the data directory."""
+
+    seat: int
+    row: Row
+    owners: Owners
+    inbox: Link
+    outboxes: dict[int, Outbox] = field(default_factory=dict)
+    lock: int | None = None
+
+
+class Worker(Server):
+    """`run` it with no listeners, and then `receive`; `accept` when it may."""
+
+    _connection_type = MovableConnection
+
+    def __init__(
+        self, config: ServerConfig, team: Team, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.team = team
+        self._wants_changes = config.changefeed
+        self._reporter = Reporter(team.seat, self._open_names)
+        self._ours: set[bytes] = set()
+        self._pumping = 0
+        self._held: list[tuple[str, Parcel]] | None = None
+        self._is_retired = False
+        self._has_given_over = False
+        self._permanent: dict[str, str] = {}
+        self._awaited: set[int] = set()
+        self.informed = trio.Event()
+        self._accepting: trio.CancelScope | None = None
+        self.closed = trio.Event()
+        self.finished = trio.Event()
+        publishes = config.changefeed and team.owners.heir(CHANGEFEED) == team.seat
+        super().__init__(replace(config, changefeed=publishes), tls=tls)
+        self._skip = len(self.base_path)
+        self._base = self.base_path.encode()
+        self._registry = Registry(self.hub.announce) if publishes else None
+        limit = config.limits.memory
+        workers = len(team.owners.present)
+        self._memory = SharedMemory(self.hub, team.row, limit, workers, self._ask_look)
+        self._takers: dict[str, Callable[[Letter], None]] = {
+            "connection": self._take_connection,
+            "ask": self._take_question,
+            "changes": self._take_changes,
+            "open": self._take_names,
+            "kept": self._take_kept,
+            "forgot": self._take_forgotten,
+            "tell": self._take_request_for_names,
+            "lost": self._take_loss,
+            "look": lambda _: self._memory.look(),
+            "make room": lambda _: self._make_room(),
+        }
+
+    def _make_hub(self, config: ServerConfig) -> Hub:
+        team, store = self.team, None
+        if config.data_dir is not None:
+            present = team.owners.present
+            place = present.index(team.seat)
+            store = Store(
+                config.data_dir,
+                config.sync,
+                lock=team.lock,
+                is_ours=lambda name: place_of(name, len(present)) == place,
+            )
+        return Hub(
+            autocreate=config.autocreate,
+            lossless=config.lossless,
+            changefeed=config.changefeed,
+            idle_timeout=config.idle_timeout,
+            sweep_interval=config.sweep_interval,
+            limits=config.limits,
+            store=store,
+            others=self,
+        )
+
+    def _make_addresses(self, config: ServerConfig) -> Addresses:
+        return SharedAddresses(config.peers, self.team.row)
+
+    # What the hub tells of its channels: it calls these.
+
+    def announce(
+        self, *, added: Sequence[str] = (), removed: Sequence[str] = ()
+    ) -> None:
+        """To whoever publishes the changefeed, and, if we are retired, to whoever is to
+        know which channels are here."""
+        if self._wants_changes and self._registry is None:
+            self._reporter.note(added=added, removed=removed)
+            self._report()
+        if added and self._is_retired:
+            self._tell_kept(added)
+
+    def forgot(self, name: str) -> None:
+        """What is asked of that name goes elsewhere from now on, if we are retired."""
+        if self._is_retired:
+            self._ours.clear()
+            data = name.encode()
+            for seat in self.team.owners.present:
+                self._post(seat, Letter(kind="forgot", fields=self._from, data=data))
+
+    def count(self, channels: int, draining: int) -> tuple[int, int]:
+        """Those of all workers, of which we have so many."""
+        self.team.row.tell_channels(channels, draining)
+        return self.team.row.channels()
+
+    def make_room(self) -> None:
+        """Let somebody forget a channel."""
+        seat = self.team.row.drainer()
+        if seat is not None:
+            self._post(seat, Letter(kind="make room"))
+
+    def _make_room(self) -> None:
+        self.hub.forget_one()
+
+    # Life.
+
+    @property
+    def _from(self) -> dict[str, object]:
+        return {"seat": self.team.seat}
+
+    def _post(
+        self, seat: int, letter: Letter, *owned: socket.socket, patience: float = 30
+    ) -> None:
+        outbox = self.team.outboxes.get(seat)
+        if outbox is not None:
+            outbox.post(letter, owned, patience=patience)
+            return
+        for sock in owned:
+            sock.close()
+
+    def catch_up(self) -> None:
+        """Take the letters that are there already."""
+        with suppress(BlockingIOError, OSError):
+            while letter := self.team.inbox.receive_nowait():
+                self._take(letter)
+
+    async def receive(self) -> None:
+        """Take letters, until cancelled."""
+        inbox = self.team.inbox
+        while True:
+            await trio.lowlevel.wait_readable(inbox.fileno())
+            for _ in range(_BATCH):
+                try:
+                    letter = inbox.receive_nowait()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    _log.warning("a connection is lost: %s", error.strerror)
+                    continue
+                if letter is not None:
+                    self._take(letter)
+
+    def _take(self, letter: Letter) -> None:
+        self._takers[letter.kind](letter)
+
+    async def look(self) -> None:
+        """See to what is shared, again and again, until cancelled."""
+        while True:
+            await trio.sleep(_LOOK)
+            self._memory.look()
+            self._report()
+            if self._is_retired and self._held is None and self._is_done():
+                self.finished.set()
+
+    async def accept(self, listeners: Sequence[socket.socket]) -> None:
+        """Accept from `listeners`, which others do, too, until told to stop."""
+        try:
+            with trio.CancelScope() as self._accepting:
+                async with trio.open_nursery() as nursery:
+                    for sock in listeners:
+                        nursery.start_soon(accept_from, sock, self._serve_socket)
+        finally:
+            for sock in listeners:
+                sock.close()
+
+    def stop_accepting(self) -> None:
+        """Accept nothing more."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+
+    def _shut_down(self) -> None:
+        self.stop_accepting()
+        super()._shut_down()
+        self._report()
+        self.closed.set()
+
+    # Whose a request is.
+
+    def _connect(self, transport: Transport, visitor: Visitor) -> Connection:
+        connection = super()._connect(transport, visitor)
+        assert isinstance(connection, MovableConnection)
+        connection.host = visitor.host
+        return connection
+
+    def _beginning_of(self, visitor: Visitor) -> Begin:
+        return partial(self._begin, super()._beginning_of(visitor))
+
+    def _begin(self, proceed: Begin, connection: Connection, request: Request) -> None:
+        target = request.target
+        if target[self._skip :].partition(b"/")[0] in self._ours:
+            proceed(connection, request)
+            return
+        name = getattr(operation(request, self._base), "channel", None)
+        assert isinstance(connection, MovableConnection)
+        if name is None:
+            proceed(connection, request)
+        elif (seat := self._owner(name, connection.origin)) == self.team.seat:
+            self._note_ours(target)
+            proceed(connection, request)
+        else:
+            self._send_away(connection, name, seat)
+
+    def _note_ours(self, target: bytes) -> None:
+        """Requests like this one are for us, as long as nothing changes."""
+        if not target.startswith(self._base) or b"?" in target:
+            return
+        if len(self._ours) >= _MAX_OURS:
+            self._ours.clear()
+        self._ours.add(target[self._skip :].partition(b"/")[0])
+
+    def _owner(self, name: str, origin: int | None) -> int | None:
+        """The seat of who is to serve a request about that channel; None if that cannot
+        be said yet. `origin` has sent it here: it is not that one."""
+        owners = self.team.owners
+        if self._is_retired:
+            if name != CHANGEFEED and self._has(name):
+                return self.team.seat
+            return owners.heir(name) if self._held is None else None
+        seat = owners.owner(name)
+        if seat == origin and seat not in owners.present:
+            owners.forget(seat, name)
+            seat = owners.heir(name)
+        return seat
+
+    def _has(self, name: str) -> bool:
+        return self.hub.get(name) is not None and not self._has_given_over
+
+    def _send_away(
+        self,
+        connection: MovableConnection,
+        name: str,
+        seat: int | None,
+    ) -> None:
+        if not connection.can_move or connection.hops >= _MAX_HOPS:
+            connection.break_off()
+            return
+        parcel = self._pack(connection)
+        if seat is not None:
+            self._dispatch(parcel, seat)
+        elif self._held is not None and len(self._held) < _MAX_HELD:
+            self._held.append((name, parcel))
+        else:
+            parcel.close()
+
+    def _pack(self, connection: MovableConnection) -> Parcel:
+        """Take the connection out of this process."""
+        transport, hops = connection.transport, connection.hops + 1
+        data = connection.take_leave()
+        beside: socket.socket | None = None
+        if isinstance(transport, SecureTransport):
+            ours, sock = socket.socketpair()
+            ours_beside, beside = aside()
+            stream = transport.release_stream()
+            ends = ours, ours_beside
+            assert self._nursery is not None
+            self._nursery.start_soon(self._pump, stream, connection.host, ends)
+        else:
+            assert isinstance(transport, SocketTransport)
+            sock = transport.release()
+            if isinstance(transport, PumpedTransport):
+                beside = transport.beside
+        return Parcel(
+            host=connection.host, data=data, sock=sock, beside=beside, hops=hops
+        )
+
+    def _dispatch(self, parcel: Parcel, seat: int) -> None:
+        letter = parcel.letter(self.team.seat)
+        self._post(seat, letter, *parcel.sockets, patience=parcel.PATIENCE)
+
+    def _take_connection(self, letter: Letter) -> None:
+        parcel = Parcel.of(letter)
+        if self._poller is None or self._ended.is_set():
+            parcel.close()
+            return
+        visitor = self._addresses.enter(parcel.host, 1 if parcel.beside is None else 0)
+        if parcel.beside is None:
+            transport = SocketTransport(parcel.sock, self._poller)
+        else:
+            transport = PumpedTransport(parcel.sock, self._poller, parcel.beside)
+        connection = self._connect(transport, visitor)
+        transport.open(connection)
+        if parcel.data and isinstance(connection, MovableConnection):
+            connection.origin, connection.hops = parcel.origin, parcel.hops
+            connection.received(parcel.data)
+            connection.origin, connection.hops = None, 0
+
+    async def _pump(
+        self,
+        stream: SecureStream,
+        host: str,
+        ends: tuple[socket.socket, socket.socket],
+    ) -> None:
+        patience = max(self.config.patience.stall, self.config.limits.lease)
+        visitor = self._addresses.enter(host)
+        self._pumping += 1
+        try:
+            await Pump(stream, *ends, patience).run()
+        finally:
+            self._pumping -= 1
+            self._addresses.leave(visitor)
+
+    # What others ask, and tell.
+
+    def _ask_look(self, seat: int) -> None:
+        """Let the worker there see to the memory that it uses."""
+        outbox = self.team.outboxes.get(seat)
+        if outbox is not None and not outbox.is_busy:
+            outbox.post(Letter(kind="look"))
+
+    def _take_question(self, letter: Letter) -> None:
+        sock = socket.socket(fileno=letter.descriptors[0])
+        assert self._nursery is not None
+        self._nursery.start_soon(self._tell, sock)
+
+    async def _tell(self, sock: socket.socket) -> None:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        with (
+            trio.move_on_after(_TELLING),
+            suppress(trio.BrokenResourceError, OSError),
+        ):
+            async with stream:
+                await stream.send_all(await self._own_part())
+
+    async def _own_part(self) -> bytes:
+        """What we have, for who puts it together."""
+        entries: list[str] = []
+        channels = self.hub.all()
+        for start in range(0, len(channels), BATCH):
+            batch = snapshot(self.hub, channels[start : start + BATCH])
+            entries += map(encode_channel, batch)
+            await trio.lowlevel.checkpoint()
+        sums = self._sums()
+        about = part(sums.connections, sums.memory, sums.delivered, sums.statuses)
+        return encode(about, entries)
+
+    async def _join(self) -> Joined:
+        posts = {
+            seat: partial(self._post_question, seat) for seat in self.team.outboxes
+        }
+        others, missing = await ask(posts)
+        for seat in missing:
+            _log.warning("worker %d does not answer: what it has is left out", seat)
+        own = json.loads(await self._own_part())
+        await trio.lowlevel.checkpoint()
+        return Joined.of([own, *others])
+
+    def _post_question(self, seat: int, letter: Letter, owned: socket.socket) -> None:
+        self._post(seat, letter, owned, patience=1)
+
+    def _list_channels(self, connection: Connection) -> None:
+        async def tell() -> None:
+            joined = await self._join()
+            entries: list[str] = []
+            visible = [
+                channel
+                for channel in joined.statistics.channels
+                if is_visible(channel.name, connection.caller)
+            ]
+            for start in range(0, len(visible), BATCH):
+                batch = visible[start : start + BATCH]
+                entries += [json.dumps(told(c), ensure_ascii=False) for c in batch]
+                await trio.lowlevel.checkpoint()
+            answer_late(connection, listing(entries))
+
+        connection.run_errand(tell)
+
+    def _show_metrics(self, connection: Connection) -> None:
+        async def tell() -> None:
+            joined = await self._join()
+            channels = joined.statistics.channels
+            sums = Sums(
+                connections=joined.statistics.connections,
+                channels=sum(not channel.closed for channel in channels),
+                memory=joined.statistics.memory,
+                delivered=joined.delivered,
+                statuses=joined.statuses,
+            )
+            figures = [
+                Figures(
+                    c.name,
+                    c.head,
+                    c.segments,
+                    c.bytes,
+                    c.total_bytes,
+                    c.readers,
+                    c.publishers,
+                )
+                for c in channels
+                if is_visible(c.name, connection.caller)
+            ]
+            answer_late(connection, show_metrics(sums, figures))
+
+        connection.run_errand(tell)
+
+    # Changes.
+
+    def _open_names(self) -> list[str]:
+        return [c.name for c in self.hub if c.name != CHANGEFEED]
+
+    def _report(self) -> None:
+        """Tell what has come and gone, if it is not being told already."""
+        seat = self.team.owners.heir(CHANGEFEED)
+        outbox = self.team.outboxes.get(seat)
+        if seat == self.team.seat or outbox is None or outbox.is_busy:
+            return
+        if (letter := self._reporter.letter()) is not None:
+            outbox.post(letter)
+
+    def _take_changes(self, letter: Letter) -> None:
+        if self._registry is not None:
+            changes = json.loads(letter.data)
+            self._registry.take_changes(letter.fields["seat"], changes)
+
+    def _take_names(self, letter: Letter) -> None:
+        if self._registry is not None:
+            names = json.loads(letter.data)
+            self._registry.take_names(letter.fields["seat"], names)
+
+    def _take_request_for_names(self, letter: Letter) -> None:
+        """Somebody begins anew, and wants to know what is here."""
+        seat = letter.fields["seat"]
+        if self._is_retired:
+            self._tell_kept([channel.name for channel in self.hub.all()])
+        if seat == self.team.owners.heir(CHANGEFEED) and self._wants_changes:
+            self._reporter.begin_anew()
+            self._report()
+
+    def _take_loss(self, letter: Letter) -> None:
+        """Nobody sits there any more; somebody else may, later."""
+        seat = letter.fields["seat"]
+        if self._registry is not None:
+            self._registry.lose(seat)
+        for name in self.team.owners.lose(seat):
+            self._make_permanent(name)
+        self._hear_from(seat)
+        if letter.fields["leaves"] and seat in self.team.outboxes:
+            self.team.outboxes.pop(seat).close()
+
+    # Graceful restart: the new.
+
+    def _take_kept(self, letter: Letter) -> None:
+        seat = letter.fields["seat"]
+        self.team.owners.keeps(seat, json.loads(letter.data))
+        self._ours.clear()
+        self._hear_from(seat)
+
+    def _hear_from(self, seat: int) -> None:
+        self._awaited.discard(seat)
+        if not self._awaited:
+            self.informed.set()
+
+    def _take_forgotten(self, letter: Letter) -> None:
+        name = letter.data.decode()
+        self.team.owners.forget(letter.fields["seat"], name)
+        self._make_permanent(name)
+
+    def make_permanent(self, channels: Sequence[tuple[str, str]]) -> None:
+        """Have those of `channels` that are ours, from now on or as soon as they are;
+        each with its MIME type."""
+        self._permanent = dict(channels)
+        for name in self._permanent:
+            self._make_permanent(name)
+
+    def _make_permanent(self, name: str) -> None:
+        type_ = self._permanent.get(name)
+        if type_ is not None and self.team.owners.owner(name) == self.team.seat:
+            self.hub.create(name, type_, permanent=True)
+
+    def ask_for_names(self, retired: Sequence[int]) -> None:
+        """We take the place of one that has died: have the others tell what they have.
+        When those that are `retired` have, we are `informed`."""
+        self._awaited.update(seat for seat in retired if seat in self.team.outboxes)
+        self._hear_from(self.team.seat)
+        for seat in self.team.outboxes:
+            self._post(seat, Letter(kind="tell", fields=self._from))
+
+    # Graceful restart: the old.
+
+    def retire(self, heirs: Sequence[int]) -> None:
+        """Others take our place. Until `release`, what we cannot serve waits."""
+        self.stop_accepting()
+        self._is_retired = True
+        self._held = []
+        self._ours.clear()
+        self.team.owners = Owners(heirs)
+        if self._registry is not None:
+            self._registry = None
+            self.hub.end_changefeed()
+        if self.hub.store is not None:
+            self._give_over()
+            return
+        self.hub.keep_no_more()
+        self._tell_kept([c.name for c in self.hub.all() if c.name != CHANGEFEED])
+        if self._wants_changes:
+            self._reporter.begin_anew()
+            self._report()
+
+    def _give_over(self) -> None:
+        """Channels that are on disk go to those who take our place: they read them
+        there, and clients come again."""
+        self._has_given_over = True
+        for connection in list(self._connections):
+            connection.close()
+        self.hub.shut_down()
+        for channel in self.hub.all():
+            channel.recording.log = None
+
+    def _tell_kept(self, names: Sequence[str]) -> None:
+        data = json.dumps(names, ensure_ascii=False).encode()
+        for seat in self.team.owners.present:
+            self._post(seat, Letter(kind="kept", fields=self._from, data=data))
+
+    def release(self) -> None:
+        """All know who has what."""
+        held, self._held = self._held, None
+        for name, parcel in held or ():
+            self._dispatch(parcel, self.team.owners.heir(name))
+
+    def _is_done(self) -> bool:
+        """Whether there is nothing left for us to do."""
+        if self.hub.store is not None:
+            return True
+        if any(channel.name != CHANGEFEED for channel in self.hub.all()):
+            return False
+        return not (self._pumping or any(c.busy for c in self._connections))
+
+    def pass_on_idle(self) -> None:
+        """What is connected without a request goes to those who take our place."""
+        present = self.team.owners.present
+        for number, connection in enumerate(list(self._connections)):
+            if (
+                isinstance(connection, MovableConnection)
+                and connection.is_idle
+                and not isinstance(connection.transport, SecureTransport)
+            ):
+                seat = present[number % len(present)]
+                self._dispatch(self._pack(connection), seat)
