@@ -15,7 +15,7 @@ from tests.client.ours import serving
 from tests.client.scripted import ScriptedServer, admit, scripted
 from tests.client.test_publisher_seqs import held
 from tests.client.toy import Manners, toying
-from trickle_cli.client import Publisher, depth, sending
+from trickle_cli.client import Publisher, depth, sending, traffic
 from trickle_cli.errors import ChannelClosed, ConnectionFailed, SegmentTooLarge
 from trickle_cli.relay import Limits
 from trickle_cli.server import ServerConfig
@@ -122,6 +122,29 @@ async def test_the_bytes_that_are_not_answered_are_bounded(
         await wait_all_tasks_blocked(0.05)
         assert sent == 10
         nursery.cancel_scope.cancel()
+
+
+async def test_large_segments_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "AHEAD", 10_000)
+    seen = []
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        peer = await server.accept()
+        for seq in range(3):
+            await peer.asked(f"POST /cam/{2 * seq}")
+            await peer.expect(say.chunk(bytes(8000)) + say.END)
+            await peer.asked(f"POST /cam/{2 * seq + 1}")
+            await peer.expect(say.chunk(bytes(8000)) + say.END)
+            await wait_all_tasks_blocked(0.01)
+            seen.append(peer.unread)
+            await peer.send(2 * say.answer(200, EPOCH))
+
+    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
+        for _ in range(6):
+            await publisher.write(bytes(8000))
+        await publisher.flush()
+    assert seen == [b"", b"", b""]
 
 
 async def test_no_more_are_under_way_than_the_server_has_answered_for() -> None:

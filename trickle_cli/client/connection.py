@@ -23,6 +23,7 @@ from trickle_cli.client.reasons import reason_of, unreachable
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
 from trickle_cli.protocol.http1 import (
     END,
+    Buffer,
     Malformed,
     Response,
     ResponseEvent,
@@ -33,7 +34,8 @@ from trickle_cli.protocol.http1 import (
 _TEXT_TIMEOUT: Final = 30
 #: Seconds that connecting may take, TLS and all.
 CONNECT_TIMEOUT: Final = 10
-_RECEIVE_SIZE: Final = 256 * 1024
+#: One read takes at most so many bytes.
+_RECEIVE_SIZE: Final = 128 * 1024
 #: A server that vanished without a word is noticed after about 20 + 5 × 5 seconds.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 5))
 
@@ -55,6 +57,7 @@ class Connection:
         self._parser = ResponseParser()
         self._events: deque[ResponseEvent] = deque()
         self._eof = False
+        self._inbox: memoryview | None = None
 
     async def send(self, data: bytes) -> None:
         """Send `data`, waiting as long as the server does not take it."""
@@ -136,7 +139,7 @@ class Connection:
             if self._eof:
                 raise ConnectionFailed(f"{self.where} closed the connection")
             with _failures(self.where):
-                data = await self._stream.receive_some(_RECEIVE_SIZE)
+                data = await self._receive()
             self._eof = not data
             events = self._parser.feed(data) if data else self._parser.feed_eof()
             self._events.extend(events)
@@ -144,6 +147,17 @@ class Connection:
         if isinstance(event, Malformed):
             raise ProtocolViolation(f"cannot understand {self.where}: {event.reason}")
         return event
+
+    async def _receive(self) -> Buffer:
+        """What has come, b"" at the end. It is valid until the next call."""
+        stream = self._stream
+        if not isinstance(stream, trio.SocketStream):
+            return await stream.receive_some(_RECEIVE_SIZE)
+        # What is not allocated for each read need not be given back each time.
+        if self._inbox is None:
+            self._inbox = memoryview(bytearray(_RECEIVE_SIZE))
+        count = await stream.socket.recv_into(self._inbox)
+        return self._inbox[:count]
 
     async def aclose(self) -> None:
         """Close at once, whatever is on its way."""

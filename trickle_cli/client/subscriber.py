@@ -203,6 +203,7 @@ class Subscriber:
         ChannelVanished if it has forgotten the channel without a word, and nobody
         makes it again.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()  # much may have come already
         await self._finish_reader()
         while True:
             seq = self._seq

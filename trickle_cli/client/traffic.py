@@ -25,6 +25,9 @@ from trickle_cli.errors import TrickleError
 
 #: Segments that may be under way at first, where a break costs nothing.
 FIRST_DEPTH: Final = 16
+#: Bytes that are not answered, beyond which no other segment follows them: enough for
+#: any distance, and few enough that the server need not be asked about them.
+AHEAD: Final = 4 * 1024 * 1024
 
 
 class Traffic:
@@ -81,6 +84,7 @@ class Traffic:
         if (
             lane.seq is None
             and len(lane.requests) < self.depth.limit
+            and not (lane.requests and self.tally.size >= AHEAD)
             and not (lane.is_in_segment or lane.is_mending or lane.is_opening)
         ):
             return lane
