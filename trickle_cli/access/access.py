@@ -33,7 +33,9 @@ class Access:
         self._tokens = tokens
         self._key = key
         self._clock = clock
-        self._anonymous: tuple[Grant, ...] = tokens.anonymous if tokens is not None else ()
+        self._anonymous: tuple[Grant, ...] = (
+            tokens.anonymous if tokens is not None else ()
+        )
         self._nobody = Caller(name="", grants=self._anonymous)
         self._verified: OrderedDict[bytes, Caller] = OrderedDict()
 

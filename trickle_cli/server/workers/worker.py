@@ -363,9 +363,11 @@ class Worker(Server):
         transport = StreamTransport(stream)
         try:
             await transport.run(self._connect(transport, visitor))
-        finally:
-            if (ends := self._pumps.pop(transport, None)) is not None:
+            if (ends := self._pumps.get(transport)) is not None:
                 await self._pump(stream, visitor.host, ends)
+        finally:
+            for sock in self._pumps.pop(transport, ()):
+                sock.close()
 
     async def _pump(
         self,
