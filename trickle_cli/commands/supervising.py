@@ -46,7 +46,15 @@ from trickle_cli.commands.working import VARIABLE
 from trickle_cli.display.talk import Talk, TalkHandler, open_talk
 from trickle_cli.errors import StorageFailed, TrickleError
 from trickle_cli.server.systemd import notify, notify_reloading
-from trickle_cli.server.workers import Joined, Letter, Link, Outbox, Table, ask
+from trickle_cli.server.workers import (
+    Joined,
+    Letter,
+    Link,
+    Outbox,
+    Table,
+    ask,
+    lock_directory,
+)
 
 #: Where a worker's modules come from: as ours, wherever that is.
 _PATH_VARIABLE: Final = "_TRICKLE_PATH"
@@ -107,8 +115,6 @@ class _Seat:
 
 async def supervise(job: Job) -> ExitCode:
     """Serve with several processes, until interrupted."""
-    from trickle_cli.relay import lock_directory
-
     raise_descriptor_limit()
     job.secure.load_access()  # so that what is wrong with them is told once
     job.secure.load_tls()
