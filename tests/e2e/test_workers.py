@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client as http_client
+import json
 import os
 import random
 import signal
@@ -268,6 +269,7 @@ def test_when_a_worker_is_killed_others_do_not_notice(programs: Programs) -> Non
         with http.begin("GET", f"/{lost}/1") as broken:
             assert broken.read(2) == b"da"
             reading = pool.submit(ask, http, "GET", f"/{kept}/1")
+            wait_until(lambda: json.loads(http.get(f"/{kept}"))["readers"] == 1)
             victim = workers_of(server)[1]
             os.kill(victim, signal.SIGKILL)
             assert read_to_end(sock) == b""

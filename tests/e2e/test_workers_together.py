@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import Http, Programs
+from tests.commands.programs import Http, Program, Programs
 from tests.e2e.workers import (
     Walker,
     connect,
@@ -41,23 +42,23 @@ channels = ["*"]
 """
 
 
-def listed(http: Http, **fields: str) -> list[str]:
-    status, body, _ = http.ask("GET", "/", **fields)
+def listed(http: Http, token: str = "") -> list[str]:
+    status, body, _ = http.ask("GET", "/", Authorization=token)
     assert status == 200
     return [channel["name"] for channel in json.loads(body)["channels"]]
 
 
-def samples(http: Http, **fields: str) -> dict[str, float]:
-    status, body, _ = http.ask("GET", "/_/metrics", **fields)
+def samples(http: Http, token: str = "") -> dict[str, float]:
+    status, body, _ = http.ask("GET", "/_/metrics", Authorization=token)
     assert status == 200
     lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (li.rsplit(" ", 1) for li in lines)}
 
 
-def changes(http: Http, count: int, **fields: str) -> list[dict[str, list[str]]]:
+def changes(http: Http, count: int, token: str = "") -> list[dict[str, list[str]]]:
     """The first so many, as they come."""
     return [
-        json.loads(http.ask("GET", f"/_changes/{seq}", **fields)[1])
+        json.loads(http.ask("GET", f"/_changes/{seq}", Authorization=token)[1])
         for seq in range(count)
     ]
 
@@ -139,34 +140,35 @@ def test_tokens_hide_the_channels_of_all_workers(
         "--autocreate", "--workers", str(WORKERS), "--tokens", str(tokens)
     )
     everything, some, none = (
-        {"Authorization": f"Bearer {'-'.join([token] * 5)}"}
-        for token in ("all", "some", "none")
+        f"Bearer {'-'.join([token] * 5)}" for token in ("all", "some", "none")
     )
     for name in names:
-        assert http.ask("POST", f"/{name}/0", b"data", **everything)[0] == 200
-        assert http.ask("POST", f"/{name}/1", b"data", **some)[0] == 403
+        assert (
+            http.ask("POST", f"/{name}/0", b"data", Authorization=everything)[0] == 200
+        )
+        assert http.ask("POST", f"/{name}/1", b"data", Authorization=some)[0] == 403
         assert http.ask("GET", f"/{name}/0")[0] == 401
-    assert listed(http, **everything) == ["_changes", *sorted(names)]
-    assert listed(http, **some) == ["_changes", *sorted(names[:3])]
-    told = samples(http, **some)
+    assert listed(http, everything) == ["_changes", *sorted(names)]
+    assert listed(http, some) == ["_changes", *sorted(names[:3])]
+    told = samples(http, some)
     assert f'trickle_channel_head{{channel="{names[0]}"}}' in told
     assert f'trickle_channel_head{{channel="{names[3]}"}}' not in told
-    assert http.ask("GET", "/", **none)[0] == 403
+    assert http.ask("GET", "/", Authorization=none)[0] == 403
     assert http.ask("GET", "/_/metrics")[0] == 401
-    shown = changes(http, 7, **some)
+    shown = changes(http, 7, some)
     assert [{"added": [name]} for name in names[:3]] == [c for c in shown[1:] if c]
     # New ones count for all, from the next request on.
     tokens.write_text(TOKENS.replace("some", "other") % names[5])
     server.interrupt(signal.SIGHUP)
     server.says("tokens and certificates are read again")
     for _ in range(6):
-        assert http.ask("GET", "/", **some)[0] == 401
-    other = {"Authorization": "Bearer other-other-other-other-other"}
-    assert listed(http, **other) == ["_changes", names[5]]
+        assert http.ask("GET", "/", Authorization=some)[0] == 401
+    other = "Bearer other-other-other-other-other"
+    assert listed(http, other) == ["_changes", names[5]]
     tokens.write_text("nonsense")
     server.interrupt(signal.SIGHUP)
     server.says("the old settings stay")
-    assert listed(http, **other) == ["_changes", names[5]]
+    assert listed(http, other) == ["_changes", names[5]]
 
 
 def test_the_access_log_has_a_whole_line_for_every_request(
@@ -237,6 +239,11 @@ def test_connections_are_counted_together(programs: Programs) -> None:
         wait_until(lambda: http.ask("GET", f"/{names[0]}/next")[0] == 200)
 
 
+def ask_for(http: Http, name: str, client: str) -> int:
+    """The status, for a client behind a proxy."""
+    return http.ask("GET", f"/{name}/next", X_Forwarded_For=client)[0]
+
+
 def test_connections_of_an_address_are_counted_together(programs: Programs) -> None:
     _, http = programs.serve(
         *("--autocreate", "--workers", "2", "--max-per-address", "5"),
@@ -253,12 +260,9 @@ def test_connections_of_an_address_are_counted_together(programs: Programs) -> N
             assert sock.recv(12) == b"HTTP/1.1 200"
         for name in names:
             for _ in range(4):
-                fields = {"X-Forwarded-For": "192.0.2.7"}
-                assert http.ask("GET", f"/{name}/next", **fields)[0] == 429
-                fields = {"X-Forwarded-For": "192.0.2.8"}
-                assert http.ask("GET", f"/{name}/next", **fields)[0] in {200, 404}
-    fields = {"X-Forwarded-For": "192.0.2.7"}
-    wait_until(lambda: http.ask("GET", f"/{names[0]}/next", **fields)[0] == 200)
+                assert ask_for(http, name, "192.0.2.7") == 429
+                assert ask_for(http, name, "192.0.2.8") in {200, 404}
+    wait_until(lambda: ask_for(http, names[0], "192.0.2.7") == 200)
 
 
 def test_memory_is_shared_and_the_largest_channel_gives_way(
@@ -356,6 +360,10 @@ def test_a_worker_that_is_replaced_has_its_channels_again(
         http.add(name, 2, b"three")
 
 
+def has(program: Program, line: bytes) -> Callable[[], bool]:
+    return lambda: line in program.out
+
+
 def test_publishers_and_readers_go_on_when_a_worker_with_a_directory_dies(
     programs: Programs, tmp_path: Path
 ) -> None:
@@ -370,7 +378,7 @@ def test_publishers_and_readers_go_on_when_a_worker_with_a_directory_dies(
     for number, line in enumerate(lines):
         publisher.feed(line)
         if number in {100, 300}:
-            reader.wait_until(lambda number=number: lines[number] in reader.out)
+            reader.wait_until(has(reader, line))
             pid = workers_of(server)[1]
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda pid=pid: workers_of(server).get(1, pid) != pid)

@@ -46,7 +46,15 @@ from trickle_cli.commands.working import VARIABLE
 from trickle_cli.display.talk import Talk, TalkHandler, open_talk
 from trickle_cli.errors import StorageFailed, TrickleError
 from trickle_cli.server.systemd import notify, notify_reloading
-from trickle_cli.server.workers import Joined, Letter, Link, Outbox, Table, ask
+from trickle_cli.server.workers import (
+    Joined,
+    Letter,
+    Link,
+    Outbox,
+    Table,
+    ask,
+    lock_directory,
+)
 
 #: Where a worker's modules come from: as ours, wherever that is.
 _PATH_VARIABLE: Final = "_TRICKLE_PATH"
@@ -107,8 +115,6 @@ class _Seat:
 
 async def supervise(job: Job) -> ExitCode:
     """Serve with several processes, until interrupted."""
-    from trickle_cli.relay import lock_directory
-
     raise_descriptor_limit()
     job.secure.load_access()  # so that what is wrong with them is told once
     job.secure.load_tls()
@@ -127,7 +133,7 @@ async def supervise(job: Job) -> ExitCode:
     ):
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
         supervisor = Supervisor(job, talk, nursery, listeners, lock)
-        await nursery.start(supervisor.obey_signals)
+        await nursery.start(supervisor.run)
         try:
             await supervisor.start()
             talk.say(f"listening on {url}")
@@ -340,8 +346,19 @@ class Supervisor:
         self._seats.pop(seat.number, None)
         self._table.clear(seat.number)
         self._tell_others(seat, "lost", leaves=True)
+        self._pass_on(seat)
         seat.outbox.close()
         seat.inbox.close()
+
+    def _pass_on(self, seat: _Seat) -> None:
+        """What was still on its way to that worker goes to those that are there."""
+        with suppress(BlockingIOError, OSError):
+            while letter := seat.inbox.receive_nowait():
+                if letter.kind == "connection" and not self._is_stopping:
+                    heir = self._present[0].outbox
+                    heir.post(letter, (letter,), patience=_PATIENCE)
+                else:
+                    letter.close()
 
     def _tell_others(self, seat: _Seat, kind: str, *, leaves: bool) -> None:
         for other in self._seats.values():
@@ -349,7 +366,7 @@ class Supervisor:
                 fields = {"seat": seat.number, "leaves": leaves}
                 other.outbox.post(Letter(kind=kind, fields=fields), patience=_PATIENCE)
 
-    async def obey_signals(
+    async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """SIGHUP: read tokens and certificates again. SIGUSR2: restart gracefully."""

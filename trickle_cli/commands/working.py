@@ -179,6 +179,7 @@ class _Work:
         self._worker = Worker(config, team, tls=job.secure.load_tls())
         self._is_stopping = False
         self._is_open = False
+        self._receiving = trio.CancelScope()
 
     def _recorder(self) -> Callable[[Entry], None] | None:
         log, voice = self._log, self._voice
@@ -234,16 +235,20 @@ class _Work:
         self._is_open = True
         if is_replacement:
             worker.ask_for_names(self._retired)
-            nursery.start_soon(worker.receive)
+            nursery.start_soon(self._receive)
             with trio.move_on_after(_HEARING):
                 await worker.informed.wait()
         else:
             worker.catch_up()
-            nursery.start_soon(worker.receive)
+            nursery.start_soon(self._receive)
         worker.make_permanent(self._job.permanent)
         nursery.start_soon(worker.look)
         nursery.start_soon(worker.accept, self._listeners)
         await self._say("opened")
+
+    async def _receive(self) -> None:
+        with self._receiving:
+            await self._worker.receive()
 
     async def _reload(self) -> None:
         if self._log is not None:
@@ -260,6 +265,7 @@ class _Work:
     async def _finish(self) -> None:
         """We are retired: end, when nothing is left to do."""
         await self._worker.finished.wait()
+        self._receiving.cancel()  # the supervisor passes on what still comes
         self._worker.pass_on_idle()
         await self._send_all()
         await self._stop()

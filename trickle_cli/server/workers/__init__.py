@@ -10,6 +10,7 @@ A worker is called by its *seat*, a number that a worker inherits which replaces
 that has died; after a graceful restart the workers have other seats.
 """
 
+from trickle_cli.relay import lock_directory
 from trickle_cli.server.workers.asking import Joined, ask
 from trickle_cli.server.workers.letters import Letter, Link
 from trickle_cli.server.workers.outbox import Outbox
@@ -27,4 +28,5 @@ __all__ = [
     "Team",
     "Worker",
     "ask",
+    "lock_directory",
 ]

@@ -48,8 +48,7 @@ class Joined:
             memory += part["memory"]
             delivered += part["delivered"]
             statuses.update({int(key): n for key, n in part["statuses"].items()})
-            for values in part["channels"]:
-                channel = ChannelStatistics(**dict(zip(_FIELDS, values, strict=True)))
+            for channel in _channels_of(part):
                 # For a moment two may have it, one that drains and one that is open.
                 if channel.name not in channels or not channel.closed:
                     channels[channel.name] = channel
@@ -64,6 +63,18 @@ class Joined:
         )
 
 
+def _channels_of(part: Mapping[str, Any]) -> list[ChannelStatistics]:
+    """For a while after a restart, some of the workers may be of another version, and
+    tell other things of channels."""
+    known = [(n, name) for n, name in enumerate(part["fields"]) if name in _FIELDS]
+    if len(known) < len(_FIELDS):
+        return []
+    return [
+        ChannelStatistics(**{name: values[number] for number, name in known})
+        for values in part["channels"]
+    ]
+
+
 _FIELDS: Final = tuple(field.name for field in fields(ChannelStatistics))
 
 
@@ -76,6 +87,7 @@ def part(
         "memory": memory,
         "delivered": delivered,
         "statuses": dict(statuses),
+        "fields": _FIELDS,
     }
 
 

@@ -129,6 +129,8 @@ class Link:
         if not data:
             return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            for descriptor in descriptors:
+                os.close(descriptor)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         line, _, rest = data.partition(b"\n")
         fields = json.loads(line)

@@ -16,8 +16,8 @@ from trickle_cli.server.workers.letters import Letter, Link
 
 _log = logging.getLogger(__name__)
 
-#: Letters that may wait. What is more is dropped: connections are closed then, and
-#: there is nothing else that is sent so often.
+#: Letters that may wait; with more, connections are closed. What else there is to be
+#: sent is bounded by what it is about.
 _MAX_WAITING: Final = 1024
 #: Seconds after which it is tried again, whatever the kernel says.
 _AGAIN: Final = 0.05
@@ -68,7 +68,7 @@ class Outbox:
         sent = self._is_closed
         if not (self._waiting or sent):
             sent = self._try(letter)
-        if sent or len(self._waiting) >= _MAX_WAITING:
+        if sent or (owned and len(self._waiting) >= _MAX_WAITING):
             _close(owned)
             return
         deadline = trio.current_time() + patience

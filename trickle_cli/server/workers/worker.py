@@ -26,25 +26,23 @@ from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.requests import operation
 from trickle_cli.relay import Hub, Store
 from trickle_cli.server.addresses import Addresses, Visitor
-from trickle_cli.server.changes import is_visible
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.listener import accept_from
-from trickle_cli.server.metrics import Figures, Sums, show_metrics
-from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
-from trickle_cli.server.secure import SecureStream, SecureTransport
+from trickle_cli.server.secure import SecureTransport
 from trickle_cli.server.server import Begin, Server
 from trickle_cli.server.transport import SocketTransport, Transport
-from trickle_cli.server.workers.asking import Joined, ask, encode, encode_channel, part
 from trickle_cli.server.workers.changes import Registry, Reporter
 from trickle_cli.server.workers.letters import Letter, Link
 from trickle_cli.server.workers.moving import MovableConnection
 from trickle_cli.server.workers.outbox import Outbox
 from trickle_cli.server.workers.owners import Owners, place_of
 from trickle_cli.server.workers.parcel import Parcel
-from trickle_cli.server.workers.pump import Pump, PumpedTransport, aside
+from trickle_cli.server.workers.passing import Passing
+from trickle_cli.server.workers.pump import Pump, PumpedTransport
 from trickle_cli.server.workers.sharing import SharedAddresses, SharedMemory
 from trickle_cli.server.workers.table import Row
+from trickle_cli.server.workers.telling import Telling
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +86,10 @@ class Worker(Server):
         self._wants_changes = config.changefeed
         self._reporter = Reporter(team.seat, self._open_names)
         self._ours: set[bytes] = set()
-        self._pumping = 0
+        patience = max(config.patience.stall, config.limits.lease)
+        self._passing = Passing(
+            team.seat, team.outboxes.get, self._start_pump, patience
+        )
         self._held: list[tuple[str, Parcel]] | None = None
         self._is_retired = False
         self._has_given_over = False
@@ -105,6 +106,7 @@ class Worker(Server):
         self._registry = Registry(self.hub.announce) if publishes else None
         limit = config.limits.memory
         workers = len(team.owners.present)
+        self._telling = Telling(self.hub, self._sums, team.outboxes)
         self._memory = SharedMemory(self.hub, team.row, limit, workers, self._ask_look)
         self._takers: dict[str, Callable[[Letter], None]] = {
             "connection": self._take_connection,
@@ -185,15 +187,10 @@ class Worker(Server):
     def _from(self) -> dict[str, object]:
         return {"seat": self.team.seat}
 
-    def _post(
-        self, seat: int, letter: Letter, *owned: socket.socket, patience: float = 30
-    ) -> None:
+    def _post(self, seat: int, letter: Letter) -> None:
         outbox = self.team.outboxes.get(seat)
         if outbox is not None:
-            outbox.post(letter, owned, patience=patience)
-            return
-        for sock in owned:
-            sock.close()
+            outbox.post(letter)
 
     def catch_up(self) -> None:
         """Take the letters that are there already."""
@@ -218,7 +215,11 @@ class Worker(Server):
                     self._take(letter)
 
     def _take(self, letter: Letter) -> None:
-        self._takers[letter.kind](letter)
+        take = self._takers.get(letter.kind)
+        if take is None:  # it comes from another version of the program
+            letter.close()
+        else:
+            take(letter)
 
     async def look(self) -> None:
         """See to what is shared, again and again, until cancelled."""
@@ -311,38 +312,13 @@ class Worker(Server):
         if not connection.can_move or connection.hops >= _MAX_HOPS:
             connection.break_off()
             return
-        parcel = self._pack(connection)
+        parcel = self._passing.pack(connection)
         if seat is not None:
-            self._dispatch(parcel, seat)
+            self._passing.send(parcel, seat)
         elif self._held is not None and len(self._held) < _MAX_HELD:
             self._held.append((name, parcel))
         else:
             parcel.close()
-
-    def _pack(self, connection: MovableConnection) -> Parcel:
-        """Take the connection out of this process."""
-        transport, hops = connection.transport, connection.hops + 1
-        data = connection.take_leave()
-        beside: socket.socket | None = None
-        if isinstance(transport, SecureTransport):
-            ours, sock = socket.socketpair()
-            ours_beside, beside = aside()
-            stream = transport.release_stream()
-            ends = ours, ours_beside
-            assert self._nursery is not None
-            self._nursery.start_soon(self._pump, stream, connection.host, ends)
-        else:
-            assert isinstance(transport, SocketTransport)
-            sock = transport.release()
-            if isinstance(transport, PumpedTransport):
-                beside = transport.beside
-        return Parcel(
-            host=connection.host, data=data, sock=sock, beside=beside, hops=hops
-        )
-
-    def _dispatch(self, parcel: Parcel, seat: int) -> None:
-        letter = parcel.letter(self.team.seat)
-        self._post(seat, letter, *parcel.sockets, patience=parcel.PATIENCE)
 
     def _take_connection(self, letter: Letter) -> None:
         parcel = Parcel.of(letter)
@@ -361,113 +337,36 @@ class Worker(Server):
             connection.received(parcel.data)
             connection.origin, connection.hops = None, 0
 
-    async def _pump(
-        self,
-        stream: SecureStream,
-        host: str,
-        ends: tuple[socket.socket, socket.socket],
-    ) -> None:
-        patience = max(self.config.patience.stall, self.config.limits.lease)
-        visitor = self._addresses.enter(host)
-        self._pumping += 1
+    def _start_pump(self, pump: Pump, host: str) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._pump, pump, host)
+
+    async def _pump(self, pump: Pump, host: str) -> None:
+        visitor = self._addresses.enter(host)  # it is still connected here
         try:
-            await Pump(stream, *ends, patience).run()
+            await pump.run()
         finally:
-            self._pumping -= 1
+            self._passing.pumping -= 1
             self._addresses.leave(visitor)
 
+    def _list_channels(self, connection: Connection) -> None:
+        self._telling.list_channels(connection)
+
+    def _show_metrics(self, connection: Connection) -> None:
+        self._telling.show_metrics(connection)
+
     # What others ask, and tell.
+
+    def _take_question(self, letter: Letter) -> None:
+        assert self._nursery is not None
+        sock = socket.socket(fileno=letter.descriptors[0])
+        self._nursery.start_soon(self._telling.answer, sock)
 
     def _ask_look(self, seat: int) -> None:
         """Let the worker there see to the memory that it uses."""
         outbox = self.team.outboxes.get(seat)
         if outbox is not None and not outbox.is_busy:
             outbox.post(Letter(kind="look"))
-
-    def _take_question(self, letter: Letter) -> None:
-        sock = socket.socket(fileno=letter.descriptors[0])
-        assert self._nursery is not None
-        self._nursery.start_soon(self._tell, sock)
-
-    async def _tell(self, sock: socket.socket) -> None:
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        with (
-            trio.move_on_after(_TELLING),
-            suppress(trio.BrokenResourceError, OSError),
-        ):
-            async with stream:
-                await stream.send_all(await self._own_part())
-
-    async def _own_part(self) -> bytes:
-        """What we have, for who puts it together."""
-        entries: list[str] = []
-        channels = self.hub.all()
-        for start in range(0, len(channels), BATCH):
-            batch = snapshot(self.hub, channels[start : start + BATCH])
-            entries += map(encode_channel, batch)
-            await trio.lowlevel.checkpoint()
-        sums = self._sums()
-        about = part(sums.connections, sums.memory, sums.delivered, sums.statuses)
-        return encode(about, entries)
-
-    async def _join(self) -> Joined:
-        posts = {
-            seat: partial(self._post_question, seat) for seat in self.team.outboxes
-        }
-        others, missing = await ask(posts)
-        for seat in missing:
-            _log.warning("worker %d does not answer: what it has is left out", seat)
-        own = json.loads(await self._own_part())
-        await trio.lowlevel.checkpoint()
-        return Joined.of([own, *others])
-
-    def _post_question(self, seat: int, letter: Letter, owned: socket.socket) -> None:
-        self._post(seat, letter, owned, patience=1)
-
-    def _list_channels(self, connection: Connection) -> None:
-        async def tell() -> None:
-            joined = await self._join()
-            entries: list[str] = []
-            visible = [
-                channel
-                for channel in joined.statistics.channels
-                if is_visible(channel.name, connection.caller)
-            ]
-            for start in range(0, len(visible), BATCH):
-                batch = visible[start : start + BATCH]
-                entries += [json.dumps(told(c), ensure_ascii=False) for c in batch]
-                await trio.lowlevel.checkpoint()
-            answer_late(connection, listing(entries))
-
-        connection.run_errand(tell)
-
-    def _show_metrics(self, connection: Connection) -> None:
-        async def tell() -> None:
-            joined = await self._join()
-            channels = joined.statistics.channels
-            sums = Sums(
-                connections=joined.statistics.connections,
-                channels=sum(not channel.closed for channel in channels),
-                memory=joined.statistics.memory,
-                delivered=joined.delivered,
-                statuses=joined.statuses,
-            )
-            figures = [
-                Figures(
-                    c.name,
-                    c.head,
-                    c.segments,
-                    c.bytes,
-                    c.total_bytes,
-                    c.readers,
-                    c.publishers,
-                )
-                for c in channels
-                if is_visible(c.name, connection.caller)
-            ]
-            answer_late(connection, show_metrics(sums, figures))
-
-        connection.run_errand(tell)
 
     # Changes.
 
@@ -591,7 +490,7 @@ class Worker(Server):
         """All know who has what."""
         held, self._held = self._held, None
         for name, parcel in held or ():
-            self._dispatch(parcel, self.team.owners.heir(name))
+            self._passing.send(parcel, self.team.owners.heir(name))
 
     def _is_done(self) -> bool:
         """Whether there is nothing left for us to do."""
@@ -599,7 +498,7 @@ class Worker(Server):
             return True
         if any(channel.name != CHANGEFEED for channel in self.hub.all()):
             return False
-        return not (self._pumping or any(c.busy for c in self._connections))
+        return not (self._passing.pumping or any(c.busy for c in self._connections))
 
     def pass_on_idle(self) -> None:
         """What is connected without a request goes to those who take our place."""
@@ -611,4 +510,4 @@ class Worker(Server):
                 and not isinstance(connection.transport, SecureTransport)
             ):
                 seat = present[number % len(present)]
-                self._dispatch(self._pack(connection), seat)
+                self._passing.send(self._passing.pack(connection), seat)

@@ -1,0 +1,129 @@
+"""Pages about all of the server, whichever worker is asked for them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import trio
+
+from trickle_cli.relay import Hub
+from trickle_cli.server.changes import is_visible
+from trickle_cli.server.connection import Connection
+from trickle_cli.server.metrics import Figures, Sums, show_metrics
+from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
+from trickle_cli.server.workers.asking import Joined, ask, encode, encode_channel, part
+from trickle_cli.server.workers.letters import Letter
+from trickle_cli.server.workers.outbox import Outbox
+from trickle_cli.statistics import ChannelStatistics
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that who has asked may take to read the answer.
+_PATIENCE: Final = 5
+#: Seconds in which a question is to be on its way.
+_POSTING: Final = 1
+
+
+class Telling:
+    """Tells what there is in `hub`, and, by way of `outboxes`, elsewhere. `sums` are
+    those of this worker."""
+
+    def __init__(
+        self, hub: Hub, sums: Callable[[], Sums], outboxes: Mapping[int, Outbox]
+    ) -> None:
+        self._hub = hub
+        self._sums = sums
+        self._outboxes = outboxes
+
+    async def answer(self, sock: socket.socket) -> None:
+        """Somebody wants to know what there is here."""
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        with (
+            trio.move_on_after(_PATIENCE),
+            suppress(trio.BrokenResourceError, OSError),
+        ):
+            async with stream:
+                await stream.send_all(await self._own_part())
+
+    async def _own_part(self) -> bytes:
+        entries: list[str] = []
+        channels = self._hub.all()
+        for start in range(0, len(channels), BATCH):
+            batch = snapshot(self._hub, channels[start : start + BATCH])
+            entries += map(encode_channel, batch)
+            await trio.lowlevel.checkpoint()
+        sums = self._sums()
+        about = part(sums.connections, sums.memory, sums.delivered, sums.statuses)
+        return encode(about, entries)
+
+    async def _join(self) -> Joined:
+        posts = {seat: partial(_post, box) for seat, box in self._outboxes.items()}
+        others, missing = await ask(posts)
+        for seat in missing:
+            _log.warning("worker %d does not answer: what it has is left out", seat)
+        own = json.loads(await self._own_part())
+        await trio.lowlevel.checkpoint()
+        return Joined.of([own, *others])
+
+    def list_channels(self, connection: Connection) -> None:
+        """Answer with the page of all channels."""
+
+        async def tell() -> None:
+            channels = _visible(await self._join(), connection)
+            entries: list[str] = []
+            for start in range(0, len(channels), BATCH):
+                batch = channels[start : start + BATCH]
+                entries += [json.dumps(told(c), ensure_ascii=False) for c in batch]
+                await trio.lowlevel.checkpoint()
+            answer_late(connection, listing(entries))
+
+        connection.run_errand(tell)
+
+    def show_metrics(self, connection: Connection) -> None:
+        """Answer with the page for Prometheus."""
+
+        async def tell() -> None:
+            joined = await self._join()
+            channels = joined.statistics.channels
+            sums = Sums(
+                connections=joined.statistics.connections,
+                channels=sum(not channel.closed for channel in channels),
+                memory=joined.statistics.memory,
+                delivered=joined.delivered,
+                statuses=joined.statuses,
+            )
+            figures = [_figures_of(c) for c in _visible(joined, connection)]
+            answer_late(connection, show_metrics(sums, figures))
+
+        connection.run_errand(tell)
+
+
+def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
+    outbox.post(letter, (owned,), patience=_POSTING)
+
+
+def _visible(joined: Joined, connection: Connection) -> list[ChannelStatistics]:
+    """Those that the caller may know of."""
+    return [
+        channel
+        for channel in joined.statistics.channels
+        if is_visible(channel.name, connection.caller)
+    ]
+
+
+def _figures_of(channel: ChannelStatistics) -> Figures:
+    return Figures(
+        channel.name,
+        channel.head,
+        channel.segments,
+        channel.bytes,
+        channel.total_bytes,
+        channel.readers,
+        channel.publishers,
+    )
