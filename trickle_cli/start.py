@@ -14,6 +14,9 @@ def main() -> None:
     """`trickle`. Ctrl-C ends it, from now on: until a command listens for it, there is
     nothing to finish, and where imports have got to is nobody's business."""
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    import gc
+
+    gc.disable()  # imports leave no garbage: see `commands.running.run`
     from trickle_cli.__main__ import main as run
 
     run()

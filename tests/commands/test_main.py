@@ -291,3 +291,17 @@ def test_the_help_of_a_command_does_not_wait_for_what_it_works_with(
     )
     program = programs.start_other(sys.executable, "-c", script)
     assert program.ends() == 0, program.err
+
+
+def test_the_collector_is_on_while_a_command_runs_and_passes_over_imports() -> None:
+    code = (
+        "import gc, sys; from trickle_cli import start, __main__;"
+        "from trickle_cli.commands import running;\n"
+        "async def program(): print(gc.isenabled(), gc.get_freeze_count() > 1000)\n"
+        "__main__.main = lambda: running.run('it', program)\n"
+        "start.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "True True\n", done.stderr

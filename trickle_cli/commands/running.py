@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import gc
 import os
 import signal
 import sys
@@ -57,9 +58,15 @@ _ADVICE: Final = {
 
 
 def run(command: str, program: Callable[[], Awaitable[ExitCode]]) -> None:
-    """Run `program` in trio, and leave with its exit code, or that of its error."""
+    """Run `program` in trio, and leave with its exit code, or that of its error.
+
+    What was imported by now is never garbage. The cycle collector would look through it
+    again and again, and once more at the end: a fifth of what starting takes.
+    """
     import trio
 
+    gc.freeze()
+    gc.enable()
     try:
         code = trio.run(program)
     except Exception as raised:  # noqa: BLE001 - the command boundary
