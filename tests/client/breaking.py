@@ -61,6 +61,6 @@ async def breaking(port: int, breaks: Breaks) -> AsyncIterator[Path]:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     path.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, path.carry, [listener])
+        await nursery.start(trio.serve_listeners, path.carry, [listener])
         yield path
         nursery.cancel_scope.cancel()

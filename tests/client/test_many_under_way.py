@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AsyncExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -294,29 +295,25 @@ async def test_wherever_it_breaks_the_channel_gets_what_was_written(seed: int) -
     async with serving() as server:
         port = urlsplit(server.url).port
         assert port is not None
-        async with breaking(port, limit) as path:
-            while True:
-                try:
-                    publisher = await Publisher(path.endpoint()).__aenter__()
-                    break
-                except ConnectionFailed:
-                    continue
-            try:
-                for _ in range(count):
-                    data = chance.randbytes(chance.randrange(2 * size))
+        async with breaking(port, limit) as path, AsyncExitStack() as stack:
+            entering = Publisher(path.endpoint())
+            publisher: Publisher | None = None
+            while publisher is None:
+                with suppress(ConnectionFailed):
+                    publisher = await stack.enter_async_context(entering)
+            for _ in range(count):
+                data = chance.randbytes(chance.randrange(2 * size))
+                if chance.random() < 0.3:
+                    segment = await publisher.next()
+                    half = chance.randrange(len(data) + 1)
+                    await segment.write(data[:half])
                     if chance.random() < 0.3:
-                        segment = await publisher.next()
-                        half = chance.randrange(len(data) + 1)
-                        await segment.write(data[:half])
-                        if chance.random() < 0.3:
-                            await trio.sleep(chance.choice([0.001, 0.03]))
-                        await segment.close(data[half:])
-                        written[segment.seq] = data
-                    else:
-                        written[await publisher.write(data)] = data
-                await publisher.flush()
-                assert publisher.lost == []
-                assert publisher.restarts == 0
-            finally:
-                await publisher.__aexit__(None, None, None)
-            assert held(server) == written
+                        await trio.sleep(chance.choice([0.001, 0.03]))
+                    await segment.close(data[half:])
+                    written[segment.seq] = data
+                else:
+                    written[await publisher.write(data)] = data
+            await publisher.flush()
+            assert publisher.lost == []
+            assert publisher.restarts == 0
+        assert held(server) == written

@@ -156,6 +156,6 @@ async def toying(manners: Manners) -> AsyncIterator[Toy]:
     toy.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, toy.serve, [listener])
+            await nursery.start(trio.serve_listeners, toy.serve, [listener])
             yield toy
             nursery.cancel_scope.cancel()

@@ -147,7 +147,7 @@ class Requests:
         try:
             await connection.send(b"".join(requests))
         except BaseException:
-            await self.drop(connection)
+            await self.drop(connection)  # noqa: ASYNC102 - it shields itself
             raise
         until = trio.current_time() + wait + _RENEWAL_GRACE
         is_behind = bool(self._asked)
@@ -199,7 +199,7 @@ class Requests:
             await connection.aclose()
 
     async def drop(self, connection: Connection) -> None:
-        """Close `connection`, and with it what has been asked for there."""
+        """Close `connection` at once, and with it what has been asked for there."""
         if self._is_asked_on(connection):
             if self._asked[-1].is_behind:
                 self._depth.broken(connection.answers)

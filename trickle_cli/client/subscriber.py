@@ -223,23 +223,30 @@ class Subscriber:
                     continue
                 text = await connection.text()
             except (ConnectionFailed, ProtocolViolation) as error:
-                if connection is not None:
-                    await self._requests.drop(connection)
-                held = connection is not None and trio.current_time() - began >= _HELD
-                if not (self._met or self._waiting or held):
-                    raise
-                if held:
-                    self._backoff.reset()
-                await self._requests.drop_idle()
-                await self._retry(error)
+                await self._go_on_after(error, connection, began)
                 continue
             except BaseException:
                 if connection is not None:
-                    await self._requests.drop(connection)
+                    await self._requests.drop(connection)  # noqa: ASYNC102
                 raise
             await self._requests.release(connection)
             is_quick = trio.current_time() - began < AHEAD_PAUSE
             await self._settle(answer, text, seq, is_quick=is_quick)
+
+    async def _go_on_after(
+        self, error: TrickleError, connection: Connection | None, began: float
+    ) -> None:
+        """Wait before another connection is tried, because of `error` on `connection`,
+        if that could be made, in an attempt that `began` then; or raise it."""
+        if connection is not None:
+            await self._requests.drop(connection)
+        held = connection is not None and trio.current_time() - began >= _HELD
+        if not (self._met or self._waiting or held):
+            raise error
+        if held:
+            self._backoff.reset()
+        await self._requests.drop_idle()
+        await self._retry(error)
 
     async def _finish_reader(self) -> None:
         reader, self._reader = self._reader, None
