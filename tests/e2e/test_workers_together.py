@@ -203,6 +203,42 @@ def test_the_access_log_goes_to_standard_output_too(programs: Programs) -> None:
     assert len([json.loads(line) for line in server.out.splitlines()]) == 8
 
 
+def test_what_was_counted_outlasts_a_worker(programs: Programs) -> None:
+    server, http = programs.serve("--autocreate", "--workers", "2")
+    answered = 'trickle_responses_total{status="200"}'
+    for name in spread(10, 2):
+        http.make(name, b"12345678")
+        http.get(f"/{name}/0")
+    before = samples(http)
+    assert before["trickle_delivered_bytes_total"] == 80
+    victims = workers_of(server)
+    os.kill(victims[1], signal.SIGKILL)
+    wait_until(lambda: workers_of(server).get(1, victims[1]) != victims[1])
+    after = samples(http)
+    assert after["trickle_delivered_bytes_total"] == 80
+    assert after[answered] >= before[answered]
+    server.interrupt(signal.SIGUSR2)
+    server.says("new workers serve")
+    http.close(names_at(0, 1, 2)[0])
+    assert samples(http)["trickle_delivered_bytes_total"] == 80
+
+
+def test_one_that_does_not_answer_is_left_out(programs: Programs) -> None:
+    server, http = programs.serve("--autocreate", "--workers", "2")
+    (stuck,), (well,) = names_at(1, 1, 2), names_at(0, 1, 2)
+    for name in (stuck, well):
+        http.make(name, b"data")
+    pid = workers_of(server)[1]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert listed(http) == ["_changes", well]
+        server.says("worker 1 does not answer")
+        assert http.get(f"/{well}/0") == b"data"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert http.get(f"/{stuck}/0") == b"data"
+
+
 # Limits.
 
 

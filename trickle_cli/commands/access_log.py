@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 #: Seconds between writes, and lines that may wait for one: what is more is dropped.
 _INTERVAL: Final = 0.1
 _MAX_WAITING: Final = 20_000
+#: Bytes that a pipe takes together, so that lines of several processes do not mix: the
+#: least that PIPE_BUF is on Linux.
+_PIECE: Final = 4096
 #: Seconds that the last lines may take.
 _PATIENCE: Final = 1
 
@@ -69,9 +73,23 @@ class AccessLog:
         lines, self._waiting = self._waiting, deque()
         dropped, self._dropped = self._dropped, 0
         try:
-            await output.write("".join(lines).encode())
+            for piece in _pieces(lines):
+                await output.write(piece)
         except OSError as error:
             dropped += len(lines)
             talk.warn(f"{self._name}: {error.strerror or error}")
         if dropped:
             talk.warn(f"{dropped} lines are missing in the access log")
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[bytes]:
+    """Whole lines, to be written together."""
+    piece = b""
+    for line in lines:
+        data = line.encode()
+        if piece and len(piece) + len(data) > _PIECE:
+            yield piece
+            piece = b""
+        piece += data
+    if piece:
+        yield piece

@@ -47,12 +47,12 @@ from trickle_cli.display.talk import Talk, TalkHandler, open_talk
 from trickle_cli.errors import StorageFailed, TrickleError
 from trickle_cli.server.systemd import notify, notify_reloading
 from trickle_cli.server.workers import (
-    Joined,
     Letter,
     Link,
     Outbox,
     Table,
     ask,
+    join,
     lock_directory,
 )
 
@@ -115,6 +115,8 @@ class _Seat:
 
 async def supervise(job: Job) -> ExitCode:
     """Serve with several processes, until interrupted."""
+    if not hasattr(os, "memfd_create"):
+        raise TrickleError("--workers needs Linux")
     raise_descriptor_limit()
     job.secure.load_access()  # so that what is wrong with them is told once
     job.secure.load_tls()
@@ -405,8 +407,7 @@ class Supervisor:
                 if not seat.gone.is_set()
             }
             answers, _ = await ask(posts)  # who has died is told of anyway
-            joined = Joined.of(answers)
-            for line in watch.look(joined.statistics):
+            for line in watch.look(join(answers)):
                 self._talk.say(line)
             spent = trio.current_time() - began
             await trio.sleep(max(WATCH_INTERVAL, spent / WATCH_SHARE))

@@ -277,6 +277,7 @@ class _Work:
         if self._is_open:
             self._nursery.start_soon(self._say_when_closed)
             await self._worker.stop()
+            self._worker.settle()
             await self._send_all()
         self._nursery.cancel_scope.cancel()
 

@@ -11,7 +11,7 @@ that has died; after a graceful restart the workers have other seats.
 """
 
 from trickle_cli.relay import lock_directory
-from trickle_cli.server.workers.asking import Joined, ask
+from trickle_cli.server.workers.asking import ask, join
 from trickle_cli.server.workers.letters import Letter, Link
 from trickle_cli.server.workers.outbox import Outbox
 from trickle_cli.server.workers.owners import Owners
@@ -19,7 +19,6 @@ from trickle_cli.server.workers.table import Table
 from trickle_cli.server.workers.worker import Team, Worker
 
 __all__ = [
-    "Joined",
     "Letter",
     "Link",
     "Outbox",
@@ -28,5 +27,6 @@ __all__ = [
     "Team",
     "Worker",
     "ask",
+    "join",
     "lock_directory",
 ]

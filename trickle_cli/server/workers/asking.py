@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
 import trio
@@ -29,38 +28,22 @@ _PIECE: Final = 256 * 1024
 Post = Callable[[Letter, socket.socket], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Joined:
-    """What is told of several workers together."""
-
-    statistics: ServerStatistics
-    delivered: int
-    statuses: Mapping[int, int]
-
-    @classmethod
-    def of(cls, parts: Iterable[Mapping[str, Any]]) -> Joined:
-        """Of what each has told (see `part`)."""
-        connections = memory = delivered = 0
-        statuses: Counter[int] = Counter()
-        channels: dict[str, ChannelStatistics] = {}
-        for part in parts:
-            connections += part["connections"]
-            memory += part["memory"]
-            delivered += part["delivered"]
-            statuses.update({int(key): n for key, n in part["statuses"].items()})
-            for channel in _channels_of(part):
-                # For a moment two may have it, one that drains and one that is open.
-                if channel.name not in channels or not channel.closed:
-                    channels[channel.name] = channel
-        return cls(
-            statistics=ServerStatistics(
-                connections=connections,
-                memory=memory,
-                channels=tuple(sorted(channels.values(), key=lambda c: c.name)),
-            ),
-            delivered=delivered,
-            statuses=statuses,
-        )
+def join(parts: Iterable[Mapping[str, Any]]) -> ServerStatistics:
+    """Put together what each has told (see `part`)."""
+    connections = memory = 0
+    channels: dict[str, ChannelStatistics] = {}
+    for part in parts:
+        connections += part["connections"]
+        memory += part["memory"]
+        for channel in _channels_of(part):
+            # For a moment two may have it, one that drains and one that is open.
+            if channel.name not in channels or not channel.closed:
+                channels[channel.name] = channel
+    return ServerStatistics(
+        connections=connections,
+        memory=memory,
+        channels=tuple(sorted(channels.values(), key=lambda c: c.name)),
+    )
 
 
 def _channels_of(part: Mapping[str, Any]) -> list[ChannelStatistics]:
@@ -78,17 +61,9 @@ def _channels_of(part: Mapping[str, Any]) -> list[ChannelStatistics]:
 _FIELDS: Final = tuple(field.name for field in fields(ChannelStatistics))
 
 
-def part(
-    connections: int, memory: int, delivered: int, statuses: Mapping[int, int]
-) -> dict[str, Any]:
+def part(connections: int, memory: int) -> dict[str, Any]:
     """What one worker tells, but for the channels."""
-    return {
-        "connections": connections,
-        "memory": memory,
-        "delivered": delivered,
-        "statuses": dict(statuses),
-        "fields": _FIELDS,
-    }
+    return {"connections": connections, "memory": memory, "fields": _FIELDS}
 
 
 def encode(about: Mapping[str, Any], channels: Sequence[str]) -> bytes:

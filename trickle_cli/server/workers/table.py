@@ -13,17 +13,27 @@ import os
 from hashlib import blake2b
 from typing import Final
 
-#: Words of a row; the last is for later sums of nobody.
+from trickle_cli.server.ledger import Ledger
+
+#: Words of a row.
 _GRANTED: Final = 0
 _LARGEST: Final = 1
 _CONNECTIONS: Final = 2
 _CHANNELS: Final = 3
 _DRAINING: Final = 4
-_WORDS: Final = 8
+_DELIVERED: Final = 5
+_STATUSES: Final = 8  # and on, a word for each status from 100 on
+_FIRST_STATUS: Final = 100
+_LAST_STATUS: Final = 599
+_WORDS: Final = _STATUSES + _LAST_STATUS - _FIRST_STATUS + 1
 #: Counters for addresses, in each of two lines; pages of them that nobody touches cost
 #: nothing.
 _WIDTH: Final = 1 << 16
 _LINES: Final = 2
+
+
+def _size(rows: int) -> int:
+    return (rows + 1) * _WORDS * 8 + rows * _LINES * _WIDTH * 4
 
 
 class Table:
@@ -34,17 +44,17 @@ class Table:
         self.descriptor = descriptor
         self.rows = rows
         self._secret = secret
-        sketch = _LINES * _WIDTH * 4
-        self._map = mmap.mmap(descriptor, rows * (_WORDS * 8 + sketch))
+        self._map = mmap.mmap(descriptor, _size(rows))
         view = memoryview(self._map)
-        self._words = view[: rows * _WORDS * 8].cast("q")
-        self._counters = view[rows * _WORDS * 8 :].cast("I")
+        words = (rows + 1) * _WORDS * 8
+        self._words = view[:words].cast("q")
+        self._counters = view[words:].cast("I")
 
     @classmethod
     def make(cls, rows: int) -> Table:
         """A new one, all zeros."""
         descriptor = os.memfd_create("trickle-table", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, rows * (_WORDS * 8 + _LINES * _WIDTH * 4))
+        os.ftruncate(descriptor, _size(rows))
         return cls(descriptor, rows, os.urandom(16))
 
     @property
@@ -53,9 +63,11 @@ class Table:
         return self._secret
 
     def clear(self, row: int) -> None:
-        """Whoever had that row has gone."""
-        for word in range(row * _WORDS, (row + 1) * _WORDS):
-            self._words[word] = 0
+        """Whoever had that row has gone. What was counted remains, in one row more."""
+        for word in range(_WORDS):
+            if word == _DELIVERED or word >= _STATUSES:
+                self._words[self.rows * _WORDS + word] += self.get(row, word)
+            self.set(row, word, 0)
         start = row * _LINES * _WIDTH
         empty = memoryview(bytes(_WIDTH * 4)).cast("I")
         for line in range(_LINES):
@@ -102,6 +114,26 @@ class Row:
     def __init__(self, table: Table, number: int) -> None:
         self.table = table
         self.number = number
+
+    def tell_ledger(self, ledger: Ledger) -> None:
+        """So much was answered."""
+        self.table.set(self.number, _DELIVERED, ledger.delivered)
+        for status, count in ledger.statuses.items():
+            if _FIRST_STATUS <= status <= _LAST_STATUS:
+                word = _STATUSES + status - _FIRST_STATUS
+                self.table.set(self.number, word, count)
+
+    def delivered(self) -> int:
+        """Bytes of segments, by all that ever were."""
+        return self.table.sum_of(_DELIVERED)
+
+    def statuses(self) -> dict[int, int]:
+        """Answers of all that ever were, by their statuses."""
+        sums = {
+            status: self.table.sum_of(_STATUSES + status - _FIRST_STATUS)
+            for status in range(_FIRST_STATUS, _LAST_STATUS + 1)
+        }
+        return {status: count for status, count in sums.items() if count}
 
     def tell_memory(self, granted: int) -> None:
         """So many bytes are used, or may be at any time."""

@@ -17,10 +17,10 @@ from trickle_cli.server.changes import is_visible
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.metrics import Figures, Sums, show_metrics
 from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
-from trickle_cli.server.workers.asking import Joined, ask, encode, encode_channel, part
+from trickle_cli.server.workers.asking import ask, encode, encode_channel, join, part
 from trickle_cli.server.workers.letters import Letter
 from trickle_cli.server.workers.outbox import Outbox
-from trickle_cli.statistics import ChannelStatistics
+from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +32,20 @@ _POSTING: Final = 1
 
 class Telling:
     """Tells what there is in `hub`, and, by way of `outboxes`, elsewhere. `sums` are
-    those of this worker."""
+    those of this worker; `answers` those of all that do not shrink, delivered bytes and
+    statuses."""
 
     def __init__(
-        self, hub: Hub, sums: Callable[[], Sums], outboxes: Mapping[int, Outbox]
+        self,
+        hub: Hub,
+        sums: Callable[[], Sums],
+        outboxes: Mapping[int, Outbox],
+        answers: Callable[[], tuple[int, Mapping[int, int]]],
     ) -> None:
         self._hub = hub
         self._sums = sums
         self._outboxes = outboxes
+        self._answers = answers
 
     async def answer(self, sock: socket.socket) -> None:
         """Somebody wants to know what there is here."""
@@ -59,17 +65,17 @@ class Telling:
             entries += map(encode_channel, batch)
             await trio.lowlevel.checkpoint()
         sums = self._sums()
-        about = part(sums.connections, sums.memory, sums.delivered, sums.statuses)
+        about = part(sums.connections, sums.memory)
         return encode(about, entries)
 
-    async def _join(self) -> Joined:
+    async def _join(self) -> ServerStatistics:
         posts = {seat: partial(_post, box) for seat, box in self._outboxes.items()}
         others, missing = await ask(posts)
         for seat in missing:
             _log.warning("worker %d does not answer: what it has is left out", seat)
         own = json.loads(await self._own_part())
         await trio.lowlevel.checkpoint()
-        return Joined.of([own, *others])
+        return join([own, *others])
 
     def list_channels(self, connection: Connection) -> None:
         """Answer with the page of all channels."""
@@ -90,13 +96,14 @@ class Telling:
 
         async def tell() -> None:
             joined = await self._join()
-            channels = joined.statistics.channels
+            channels = joined.channels
+            delivered, statuses = self._answers()
             sums = Sums(
-                connections=joined.statistics.connections,
+                connections=joined.connections,
                 channels=sum(not channel.closed for channel in channels),
-                memory=joined.statistics.memory,
-                delivered=joined.delivered,
-                statuses=joined.statuses,
+                memory=joined.memory,
+                delivered=delivered,
+                statuses=statuses,
             )
             figures = [_figures_of(c) for c in _visible(joined, connection)]
             answer_late(connection, show_metrics(sums, figures))
@@ -108,11 +115,13 @@ def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
     outbox.post(letter, (owned,), patience=_POSTING)
 
 
-def _visible(joined: Joined, connection: Connection) -> list[ChannelStatistics]:
+def _visible(
+    joined: ServerStatistics, connection: Connection
+) -> list[ChannelStatistics]:
     """Those that the caller may know of."""
     return [
         channel
-        for channel in joined.statistics.channels
+        for channel in joined.channels
         if is_visible(channel.name, connection.caller)
     ]
 

@@ -13,7 +13,7 @@ import json
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from trickle_cli.server.addresses import Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.listener import accept_from
+from trickle_cli.server.metrics import Sums
 from trickle_cli.server.secure import SecureTransport
 from trickle_cli.server.server import Begin, Server
 from trickle_cli.server.transport import SocketTransport, Transport
@@ -106,7 +107,7 @@ class Worker(Server):
         self._registry = Registry(self.hub.announce) if publishes else None
         limit = config.limits.memory
         workers = len(team.owners.present)
-        self._telling = Telling(self.hub, self._sums, team.outboxes)
+        self._telling = Telling(self.hub, self._sums, team.outboxes, self._all_answers)
         self._memory = SharedMemory(self.hub, team.row, limit, workers, self._ask_look)
         self._takers: dict[str, Callable[[Letter], None]] = {
             "connection": self._take_connection,
@@ -227,8 +228,13 @@ class Worker(Server):
             await trio.sleep(_LOOK)
             self._memory.look()
             self._report()
+            self.settle()
             if self._is_retired and self._held is None and self._is_done():
                 self.finished.set()
+
+    def settle(self) -> None:
+        """Have what was counted here outlast this process."""
+        self.team.row.tell_ledger(self.ledger)
 
     async def accept(self, listeners: Sequence[socket.socket]) -> None:
         """Accept from `listeners`, which others do, too, until told to stop."""
@@ -355,6 +361,16 @@ class Worker(Server):
     def _show_metrics(self, connection: Connection) -> None:
         self._telling.show_metrics(connection)
 
+    def _sums(self) -> Sums:
+        self.settle()
+        return super()._sums()
+
+    def _all_answers(self) -> tuple[int, Mapping[int, int]]:
+        """The bytes delivered, and the answers by their statuses, of all workers that
+        ever were."""
+        self.settle()
+        return self.team.row.delivered(), self.team.row.statuses()
+
     # What others ask, and tell.
 
     def _take_question(self, letter: Letter) -> None:
@@ -476,7 +492,7 @@ class Worker(Server):
         there, and clients come again."""
         self._has_given_over = True
         for connection in list(self._connections):
-            connection.close()
+            connection.close(fail=connection.busy)
         self.hub.shut_down()
         for channel in self.hub.all():
             channel.recording.log = None
