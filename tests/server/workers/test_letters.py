@@ -14,14 +14,15 @@ async def test_a_letter_arrives_as_it_was_sent_however_long_it_is() -> None:
     here, there = Link.pair()
     for size in (0, 1, 16 * 1024, 16 * 1024 + 1, 3_000_000):
         data = os.urandom(size)
-        with open(os.devnull) as file:
-            letter = Letter(
-                kind="any",
-                fields={"name": "cam\n\0é", "number": size},
-                data=data,
-                descriptors=(file.fileno(), file.fileno()),
-            )
-            assert here.send_nowait(letter)
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        letter = Letter(
+            kind="any",
+            fields={"name": "cam\n\0é", "number": size},
+            data=data,
+            descriptors=(descriptor, descriptor),
+        )
+        assert here.send_nowait(letter)
+        os.close(descriptor)
         received = there.receive_nowait()
         assert received is not None
         assert (received.kind, received.fields, received.data) == (
