@@ -7,15 +7,17 @@ import json
 import os
 import random
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from tests.commands.programs import Http, Programs
+from tests.commands.programs import PATIENCE, Http, Programs
 from tests.e2e.workers import (
     Walker,
     ask,
@@ -179,6 +181,60 @@ def test_an_encrypted_answer_that_is_whole_ends_in_order(
             while data := sock.recv(1000):
                 heard += data
             assert heard.endswith(b"data")
+
+
+def test_an_encrypted_reader_has_taken_what_has_reached_it_and_no_more(
+    programs: Programs, files: Files
+) -> None:
+    _, http = programs.serve(
+        *("--autocreate", "--workers", "2", "--lossless", "--keep-segments", "1"),
+        *("--cert", files.cert, "--key", files.key, "--keep-newest", "1"),
+        *("--lease", "1h"),
+    )
+    context = ssl.create_default_context(cafile=files.ca)
+    content = random.Random(3).randbytes(150_000)
+    for number in range(5):  # some of which are accepted by the other worker
+        name = f"cam-{number}"
+        ask(http, "POST", f"/{name}/0", content, context)
+        assert not read(http, name, context, least=1).endswith(content)
+        with ThreadPoolExecutor(1) as pool:
+            # There is no room for more, until the first has been taken.
+            held = pool.submit(ask, http, "POST", f"/{name}/1", content, context)
+            wait_until(lambda name=name: is_published(http, name, context))
+            assert read(http, name, context, least=len(content)).endswith(content)
+            held.result()
+        wait_until(lambda name=name: page(http, name, context)["oldest"] == 1)
+
+
+def read(http: Http, name: str, context: ssl.SSLContext, least: int) -> bytes:
+    """At least so much of an answer, and what comes with it; then go away."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sock.settimeout(PATIENCE)
+    sock.connect(http.address)
+    with context.wrap_socket(sock, server_hostname="127.0.0.1") as reader:
+        reader.sendall(f"GET /{name}/0 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        heard = b""
+        while len(heard) <= least:
+            heard += reader.recv(4000)
+            if b"Lp-Trickle-Seq: 0" not in heard:
+                return b""
+        while (
+            b"\r\n\r\n" in heard and len(heard) < least + heard.index(b"\r\n\r\n") + 4
+        ):
+            heard += reader.recv(4000)
+        return heard
+
+
+def is_published(http: Http, name: str, context: ssl.SSLContext) -> bool:
+    """Whether more has come than the first segment, or is held back."""
+    told = page(http, name, context)
+    return bool(told["publishers"] == 1 or told["head"] == 2)
+
+
+def page(http: Http, name: str, context: ssl.SSLContext) -> dict[str, Any]:
+    """What the server tells of a channel."""
+    return dict(json.loads(ask(http, "GET", f"/{name}", b"", context)))
 
 
 def test_a_head_that_comes_byte_by_byte_gets_where_it_belongs(

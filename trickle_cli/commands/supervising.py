@@ -19,17 +19,15 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import trio
 
 from trickle_cli.commands.running import ExitCode
+from trickle_cli.commands.seats import Seat
 from trickle_cli.commands.serving import (
     WATCH_INTERVAL,
     WATCH_SHARE,
@@ -42,7 +40,6 @@ from trickle_cli.commands.serving import (
     url_of,
 )
 from trickle_cli.commands.signals import interruptible
-from trickle_cli.commands.working import VARIABLE
 from trickle_cli.display.talk import Talk, TalkHandler, open_talk
 from trickle_cli.errors import StorageFailed, TrickleError
 from trickle_cli.server.systemd import notify, notify_reloading
@@ -56,15 +53,6 @@ from trickle_cli.server.workers import (
     lock_directory,
 )
 
-#: Where a worker's modules come from: as ours, wherever that is.
-_PATH_VARIABLE: Final = "_TRICKLE_PATH"
-_PROGRAM: Final = (
-    "import os, sys;"
-    f" sys.path[:] = os.environ.pop('{_PATH_VARIABLE}').split(os.pathsep);"
-    " from trickle_cli.start import main; main()"
-)
-#: What is ours alone.
-_OURS: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 #: Seconds that workers may take to start; to read what is on disk; for other things.
 _START_PATIENCE: Final = 60
 _OPEN_PATIENCE: Final = 3600
@@ -77,40 +65,6 @@ _DELAYS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WELL_AFTER: Final = 30
 #: Generations that there may be at the same time.
 _GENERATIONS: Final = 8
-
-
-@dataclass(kw_only=True, eq=False)
-class _Seat:
-    """A worker's place. `inbox` is the end that it reads, `outbox` the other."""
-
-    number: int
-    inbox: Link
-    outbox: Outbox
-    control: Link | None = None
-    process: trio.Process | None = None
-    is_retired: bool = False
-    began: float = 0.0
-    failures: int = 0
-    reason: str = ""
-    #: What it has said since it began, by kind.
-    said: dict[str, trio.Event] = field(default_factory=dict)
-    gone: trio.Event = field(default_factory=trio.Event)
-
-    def event(self, kind: str) -> trio.Event:
-        event = self.said.setdefault(kind, trio.Event())
-        if self.gone.is_set():
-            event.set()  # nobody need wait for it
-        return event
-
-    def tell(self, letter: Letter) -> None:
-        """One that does not listen any more is about to be noticed."""
-        if self.control is not None:
-            with suppress(OSError):
-                self.control.send_nowait(letter)
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
 
 
 async def supervise(job: Job) -> ExitCode:
@@ -172,8 +126,8 @@ class Supervisor:
         self._listeners = listeners
         self._lock = lock
         self._table = Table.make(self._count * _GENERATIONS)
-        self._seats: dict[int, _Seat] = {}
-        self._present: list[_Seat] = []
+        self._seats: dict[int, Seat] = {}
+        self._present: list[Seat] = []
         self._next = 0
         self._is_stopping = False
         self._is_up = False
@@ -187,7 +141,7 @@ class Supervisor:
         await self._open(self._present)
         self._is_up = True
 
-    def _take_seats(self) -> list[_Seat]:
+    def _take_seats(self) -> list[Seat]:
         """A place for each of a generation. None if there are too many generations."""
         free = [
             number
@@ -199,25 +153,25 @@ class Supervisor:
         seats = []
         for number in free[: self._count]:
             inbox, outbox = Link.pair()
-            seat = _Seat(number=number, inbox=inbox, outbox=Outbox(outbox))
+            seat = Seat(number=number, inbox=inbox, outbox=Outbox(outbox))
             self._nursery.start_soon(seat.outbox.run)
             self._seats[number] = seat
             seats.append(seat)
         self._next = (seats[-1].number + 1) % self._table.rows
         return seats
 
-    async def _bring_up(self, seats: list[_Seat]) -> None:
+    async def _bring_up(self, seats: list[Seat]) -> None:
         """Start a worker for each, and wait until all are ready. TrickleError."""
         for seat in seats:
             await self._spawn(seat, present=seats)
         await self._hear(seats, "ready", _START_PATIENCE)
 
-    async def _open(self, seats: list[_Seat]) -> None:
+    async def _open(self, seats: list[Seat]) -> None:
         for seat in seats:
             seat.tell(Letter(kind="open"))
         await self._hear(seats, "opened", _OPEN_PATIENCE)
 
-    async def _hear(self, seats: Iterable[_Seat], kind: str, patience: float) -> None:
+    async def _hear(self, seats: Iterable[Seat], kind: str, patience: float) -> None:
         """Wait until all have said that. TrickleError if one dies, or says nothing."""
         with trio.move_on_after(patience) as scope:
             for seat in seats:
@@ -228,29 +182,14 @@ class Supervisor:
             raise TrickleError(f"a worker is not {kind} after {patience} s")
 
     async def _spawn(
-        self, seat: _Seat, *, present: list[_Seat], replaces: bool = False
+        self, seat: Seat, *, present: list[Seat], replaces: bool = False
     ) -> None:
-        control, theirs = Link.pair()
-        seat.control = control
-        seat.said, seat.gone = {}, trio.Event()
-        seat.began = trio.current_time()
-        environment = {k: v for k, v in os.environ.items() if k not in _OURS}
-        environment[VARIABLE] = str(theirs.fileno())
-        environment[_PATH_VARIABLE] = os.pathsep.join(sys.path)
-        try:
-            seat.process = await trio.lowlevel.open_process(
-                [sys.executable, "-P", "-c", _PROGRAM, *sys.argv[1:]],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-            )
-        finally:
-            theirs.close()
+        control = await seat.spawn()
         self._nursery.start_soon(self._attend, seat)
         await self._introduce(seat, control, present, replaces=replaces)
 
     async def _introduce(
-        self, seat: _Seat, control: Link, present: list[_Seat], *, replaces: bool
+        self, seat: Seat, control: Link, present: list[Seat], *, replaces: bool
     ) -> None:
         """Tell a worker what it is, and who the others are."""
         descriptors = [
@@ -274,34 +213,19 @@ class Supervisor:
             descriptors=tuple(descriptors),
         )
         others = [other for other in self._seats.values() if other is not seat]
+        introductions = [other.introduction() for other in others]
         begun = Letter(kind="begun", fields={"replaces": replaces})
         with suppress(OSError):  # it has died already
-            for letter in (begin, *map(_introduction, others), begun):
+            for letter in (begin, *introductions, begun):
                 await control.send(letter)
 
     # While they run.
 
-    async def _attend(self, seat: _Seat) -> None:
-        """Hear what a worker says, until it has ended."""
-        control, process = seat.control, seat.process
-        assert control is not None
-        assert process is not None
-        while letter := await control.receive():
-            self._take(seat, letter)
-        with trio.move_on_after(_PATIENCE) as scope:
-            await process.wait()
-        if scope.cancelled_caught:
-            process.kill()
-            await process.wait()
-        control.close()
-        if not seat.reason:
-            seat.reason = f"worker {seat.number} {_how(process.returncode)}"
-        seat.gone.set()
-        for event in list(seat.said.values()):
-            event.set()
+    async def _attend(self, seat: Seat) -> None:
+        await seat.attend(partial(self._take, seat))
         await self._see_to(seat)
 
-    def _take(self, seat: _Seat, letter: Letter) -> None:
+    def _take(self, seat: Seat, letter: Letter) -> None:
         text = letter.data.decode("utf-8", "replace")
         match letter.kind:
             case "say":
@@ -313,7 +237,7 @@ class Supervisor:
             case kind:
                 seat.event(kind).set()
 
-    async def _see_to(self, seat: _Seat) -> None:
+    async def _see_to(self, seat: Seat) -> None:
         """A worker has ended: clear up behind it, and replace it if it was needed."""
         self._table.clear(seat.number)
         if seat.is_retired:
@@ -340,10 +264,10 @@ class Supervisor:
                 seat.kill()
             seat.tell(Letter(kind="open"))
 
-    def _is_superseded(self, seat: _Seat) -> bool:
+    def _is_superseded(self, seat: Seat) -> bool:
         return seat.is_retired
 
-    def _dismiss(self, seat: _Seat) -> None:
+    def _dismiss(self, seat: Seat) -> None:
         """Nobody sits there any more."""
         self._seats.pop(seat.number, None)
         self._table.clear(seat.number)
@@ -352,7 +276,7 @@ class Supervisor:
         seat.outbox.close()
         seat.inbox.close()
 
-    def _pass_on(self, seat: _Seat) -> None:
+    def _pass_on(self, seat: Seat) -> None:
         """What was still on its way to that worker goes to those that are there."""
         with suppress(BlockingIOError, OSError):
             while letter := seat.inbox.receive_nowait():
@@ -362,7 +286,7 @@ class Supervisor:
                 else:
                     letter.close()
 
-    def _tell_others(self, seat: _Seat, kind: str, *, leaves: bool) -> None:
+    def _tell_others(self, seat: Seat, kind: str, *, leaves: bool) -> None:
         for other in self._seats.values():
             if other is not seat:
                 fields = {"seat": seat.number, "leaves": leaves}
@@ -433,7 +357,7 @@ class Supervisor:
         await self._change_over(new)
         self._talk.say("new workers serve; the old ones stay until their channels end")
 
-    async def _change_over(self, new: list[_Seat]) -> None:
+    async def _change_over(self, new: list[Seat]) -> None:
         old = [seat for seat in self._seats.values() if seat not in new]
         heirs = json.dumps([seat.number for seat in new]).encode()
         self._present = new
@@ -441,7 +365,7 @@ class Supervisor:
             seat.is_retired = True
             seat.said.pop("retired", None)
             for heir in new:
-                seat.tell(_introduction(heir))
+                seat.tell(heir.introduction())
             seat.tell(Letter(kind="retire", data=heirs))
         with trio.move_on_after(_PATIENCE):
             for seat in old:
@@ -485,20 +409,5 @@ class Supervisor:
             sock.close()
 
 
-def _introduction(other: _Seat) -> Letter:
-    """The way to the inbox of a worker, for another one."""
-    return Letter(
-        kind="peer",
-        fields={"seat": other.number},
-        descriptors=(other.outbox.link.fileno(),),
-    )
-
-
 def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
     outbox.post(letter, (owned,), patience=1)
-
-
-def _how(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"was ended by signal {-code}"
-    return f"ended with exit code {code}"

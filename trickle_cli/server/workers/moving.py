@@ -24,7 +24,15 @@ class MovableConnection(Connection):
     worker that it has come from, as long as its first request is being routed; `hops`
     how many it has passed through for that."""
 
-    __slots__ = ("_before", "_kept", "_present", "hops", "host", "origin")
+    __slots__ = (
+        "_before",
+        "_is_measured",
+        "_kept",
+        "_present",
+        "hops",
+        "host",
+        "origin",
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -33,12 +41,20 @@ class MovableConnection(Connection):
         self.host = ""
         self._kept = b""  # of a head that is not complete
         self._present: Buffer | None = None  # that goes on from there
+        self._is_measured = False
         self._before = 0  # requests before those bytes
 
     def received(self, data: Buffer) -> None:
         if not (self._kept or self.is_at_rest):
             super().received(data)
-            return
+        else:
+            self._receive_first(data)
+        if self.hold is not None and not self._is_measured:
+            self._is_measured = True
+            self.unacknowledged()  # what is far away begins to count
+
+    def _receive_first(self, data: Buffer) -> None:
+        """`data` begins a request, or goes on with its head."""
         self._present = data
         self._before = self._served
         super().received(data)

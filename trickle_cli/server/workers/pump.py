@@ -106,6 +106,7 @@ class Pump:
         self._beside = trio.socket.from_stdlib_socket(beside)
         self._patience = patience
         self._taken = 0
+        self._told: int | None = None  # nobody wants to know
         self._is_sending = False
         self._has_ended = False
 
@@ -129,7 +130,9 @@ class Pump:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self._stream.receive_some(_PIECE):
                 await self._inner.send_all(data)
-        # Who serves is to see that the peer has gone.
+        # Who serves is to see that the peer has gone, and what it had by then.
+        with suppress(OSError):
+            await self._report()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             self._inner.socket.shutdown(socket.SHUT_WR)
 
@@ -161,14 +164,18 @@ class Pump:
             if await self._beside.recv(1, socket.MSG_PEEK) != _ASK:
                 return  # it is the end, or nothing any more
             await self._beside.recv(1)
-            told = -1
+            self._told = 0
             while True:
-                taken = self._taken
-                is_quiet = not (self._is_sending or self._stream.unacknowledged())
-                if is_quiet and taken != told:
-                    told = taken
-                    await self._beside.send(_COUNT.pack(taken))
+                await self._report()
                 await trio.sleep(_LOOK)
+
+    async def _report(self) -> None:
+        """Tell what has been acknowledged, if that is wanted, and has changed."""
+        taken = self._taken
+        is_quiet = not (self._is_sending or self._stream.unacknowledged())
+        if self._told is not None and is_quiet and taken != self._told:
+            self._told = taken
+            await self._beside.send(_COUNT.pack(taken))
 
     def _is_over(self) -> bool:
         """Whether all was said, and taken."""
