@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -10,7 +11,7 @@ import trio.testing
 from tests.server.conftest import Running
 from tests.server.peer import Peer, until
 from trickle_cli.server import Server, ServerConfig
-from trickle_cli.server.connection import DISCARD_BYTES, MAX_PIPELINED
+from trickle_cli.server.connection import DISCARD_BYTES, MAX_PIPELINED, Connection
 from trickle_cli.server.transport import RECEIVE_SIZE
 
 GET = b"GET /cam/%d HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -425,3 +426,21 @@ async def test_a_late_reader_goes_live_again(running: Running) -> None:
     assert len(segment._live) == 1
     await publisher.chunk(b"live")
     assert await slow.exactly(4) == b"live"
+
+
+async def test_a_connection_that_has_gone_is_no_work_for_the_cycle_collector(
+    running: Running,
+) -> None:
+    """A server collects cycles seldom: what comes and goes must not wait for that."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            peer = await running.connect()
+            assert (await peer.get("/_/health")).status == 200
+            await trio.aclose_forcefully(peer.stream)
+            await until(lambda: running.server.statistics().connections == 0)
+        there = [each for each in gc.get_objects() if isinstance(each, Connection)]
+        assert len(there) <= 1  # of the frames that have just returned
+    finally:
+        gc.enable()

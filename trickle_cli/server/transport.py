@@ -177,6 +177,7 @@ class SocketTransport:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         if self._receiver is not None:
             self._poller.remove(self._sock)
+            self._receiver = None  # which has us: no work for the cycle collector
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
