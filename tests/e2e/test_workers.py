@@ -192,7 +192,7 @@ def test_an_encrypted_reader_has_taken_what_has_reached_it_and_no_more(
         *("--lease", "1h"),
     )
     context = ssl.create_default_context(cafile=files.ca)
-    content = random.Random(3).randbytes(150_000)
+    content = random.Random(3).randbytes(60_000)
     for number in range(5):  # some of which are accepted by the other worker
         name = f"cam-{number}"
         ask(http, "POST", f"/{name}/0", content, context)
