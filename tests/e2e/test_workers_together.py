@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import Http, Program, Programs
+from tests.commands.programs import PATIENCE, Http, Program, Programs
 from tests.e2e.workers import (
     Walker,
     connect,
@@ -462,3 +463,50 @@ def test_slow_readers_hold_a_lossless_publisher_back_wherever_it_is(
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
         publisher.end_input()
         assert publisher.ends() == 0
+
+
+# What it says.
+
+
+def test_it_shows_and_says_what_all_have(programs: Programs) -> None:
+    server = programs.start(
+        *("serve", "--port", "0", "--workers", "2", "--autocreate"),
+        *("--progress", "json"),
+    )
+    told = json.loads(server.says("listening on"))
+    http = Http(told["text"].rpartition(" ")[2])
+    names = spread(4, 2)
+    for name in names:
+        http.make(name, b"data")
+        server.says(f"channel {name} is there, text/plain")
+    server.wait_until(lambda: shown(server) == sorted(names))
+    http.close(names[0])
+    server.says(f"channel {names[0]} is closed, 1 segment, 4 B")
+
+
+def shown(server: Program) -> list[str]:
+    """The channels in the last whole line that shows them."""
+    records = [json.loads(line) for line in server.err.splitlines()[:-1] if "{" in line]
+    progress = [record for record in records if record["event"] == "progress"]
+    if not progress:
+        return []
+    listed = [channel["name"] for channel in progress[-1]["channels"]]
+    return [name for name in listed if name != "_changes"]
+
+
+def test_systemd_is_told_when_all_are_ready(programs: Programs, tmp_path: Path) -> None:
+    path = str(tmp_path / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(PATIENCE)
+        notified.bind(path)
+        server = programs.start(
+            *("serve", "--port", "0", "--workers", "2"), NOTIFY_SOCKET=path
+        )
+        assert notified.recv(1000) == b"READY=1"
+        assert len(workers_of(server)) == 2
+        server.interrupt(signal.SIGUSR2)
+        assert notified.recv(1000).startswith(b"RELOADING=1")
+        assert notified.recv(1000) == b"READY=1"
+        server.interrupt(signal.SIGTERM)
+        assert notified.recv(1000) == b"STOPPING=1"
+        assert server.ends() == 143
