@@ -28,9 +28,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import httptools
+
+from trickle_cli.protocol.familiar import HEAD_END, Familiar, familiar
 
 
 class HeadLimits(NamedTuple):
@@ -49,6 +52,8 @@ LARGE_PIECE: Final = 8 * 1024
 MAX_PADDING: Final = 16 * 1024
 #: What a chunk may cost without being counted as padding: "1;x\r\n" and CRLF.
 _CHUNK_ALLOWANCE: Final = 16
+#: A head with one of these is not held against others.
+_ALONE: Final = frozenset({b"content-length", b"upgrade"})
 #: ": " and CRLF.
 _FIELD_OVERHEAD: Final = 4
 
@@ -269,7 +274,7 @@ class _Parser(Generic[_EventT]):
 class RequestParser(_Parser[RequestEvent]):
     """The server's side: requests in."""
 
-    __slots__ = ("_keep_alive", "_target")
+    __slots__ = ("_is_between", "_keep_alive", "_known", "_target")
 
     _http: httptools.HttpRequestParser
 
@@ -277,7 +282,64 @@ class RequestParser(_Parser[RequestEvent]):
         super().__init__(limits)
         self._target = b""
         self._keep_alive = True
+        self._is_between = True  # what was fed so far ends with the end of a message
+        self._known: tuple[Familiar, Request] | None = None
         self._http = httptools.HttpRequestParser(self)
+
+    def feed(self, data: Buffer) -> list[RequestEvent]:
+        if not self._is_between:
+            events = super().feed(data)
+        else:
+            data = bytes(data)
+            events, end = self._recognize(data)
+            if end == len(data):
+                return events
+            rest = data[end:]
+            more = super().feed(rest)
+            if more and isinstance(more[0], Request):
+                self._get_to_know(rest, more[0])
+            events += more
+        # An empty line ends all messages but those in the middle of their body.
+        in_message = self._in_body or self._dead
+        self._is_between = not in_message and bytes(data[-4:]) == HEAD_END
+        return events
+
+    def _recognize(self, data: bytes) -> tuple[list[RequestEvent], int]:
+        """The requests at the beginning of `data` that are like one before, and how
+        many bytes they have."""
+        events: list[RequestEvent] = []
+        end = 0
+        if self._known is None or self._dead:
+            return events, end
+        known, like = self._known
+        while end < len(data):
+            found = known.find(data, end)
+            if found is None:
+                break
+            target, body, end = found
+            events.append(
+                Request(like.method, target, like.fields, False, True, like.has_body)
+            )
+            if body is not None:
+                if body:
+                    events.append(body)
+                events.append(END)
+        return events, end
+
+    def _get_to_know(self, data: bytes, request: Request) -> None:
+        """Remember what `request`, with which `data` begins, is like."""
+        self._known = None
+        if not self._keep_alive or self._malformed is not None:
+            return
+        for name, _ in request.fields:
+            if name in _ALONE:
+                return
+        with suppress(ValueError):
+            method, target, has_body = request.method, request.target, request.has_body
+            known = familiar(data, method, target, chunked=has_body)
+            limits = self._limits
+            if known.size <= min(limits.size, limits.target):
+                self._known = known, request
 
     @property
     def in_head(self) -> bool:

@@ -32,7 +32,9 @@ from trickle_cli.protocol.requests import (
     Publish,
     ShowChannel,
     Subscribe,
+    asked,
     operation,
+    operation_like,
 )
 from trickle_cli.protocol.responses import CONTINUE, Answer, problem
 from trickle_cli.protocol.sequence import NEXT
@@ -91,11 +93,17 @@ class Handlers:
 
     def begin(self, connection: Connection, request: Request) -> None:
         """Answer `request`, or leave an exchange on `connection` that will."""
-        wanted = operation(request, self._base_path)
         connection.extra = ()
-        if isinstance(wanted, Answer):
-            connection.answer(wanted)
-            return
+        wanted: Operation | None = None
+        if connection.asked is not None:
+            wanted = operation_like(request, connection.asked)
+        if wanted is None:
+            found = operation(request, self._base_path)
+            if isinstance(found, Answer):
+                connection.answer(found)
+                return
+            wanted = found
+            connection.asked = asked(request, wanted)
         refused = self._gate.admit(connection, request, wanted)
         if refused is not None:
             connection.answer(refused)

@@ -1,0 +1,139 @@
+"""Requests that are like one before are taken as llhttp would take them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, strategies as st
+
+from trickle_cli.protocol.http1 import (
+    END,
+    HeadLimits,
+    Request,
+    RequestEvent,
+    RequestParser,
+)
+from trickle_cli.protocol.requests import asked, operation, operation_like
+
+FIELDS = b"Host: a\r\nX-Some: thing\r\n"
+
+
+class Forgetful(RequestParser):
+    """Has llhttp look at everything."""
+
+    __slots__ = ()
+
+    def _get_to_know(self, data: bytes, request: Request) -> None:
+        pass
+
+
+def head(line: bytes, fields: bytes = FIELDS) -> bytes:
+    return line + b" HTTP/1.1\r\n" + fields + b"\r\n"
+
+
+CHUNKED = FIELDS + b"Transfer-Encoding: chunked\r\n"
+#: Whole messages, plain and odd, most of them alike.
+MESSAGES = [
+    *(head(b"GET /cam/%d" % seq) for seq in (0, 1, 2, 999999999999999, 10**16)),
+    head(b"GET /cam/-1"),
+    head(b"GET /cam/007"),
+    head(b"GET /cam/"),
+    head(b"GET /cam/next"),
+    head(b"GET /dog/1"),
+    head(b"GET /cam/1?x"),
+    head(b"HEAD /cam/1"),
+    head(b"GET /cam/1", FIELDS + b"Upgrade: x\r\nConnection: upgrade\r\n"),
+    head(b"GET /cam/1", FIELDS + b"Connection: close\r\n"),
+    b"GET /cam/1 HTTP/1.0\r\nHost: a\r\n\r\n",
+    b"GET /cam/1 HTTP/1.1\r\n\r\n",
+    b"\r\n" + head(b"GET /cam/3"),
+    *(
+        head(b"POST /cam/%d" % seq, CHUNKED) + body
+        for seq in (0, 1, 22)
+        for body in (
+            b"0\r\n\r\n",
+            b"3\r\nabc\r\n0\r\n\r\n",
+            b"00A\r\n0123456789\r\n0\r\n\r\n",
+            b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+            b"3;x=y\r\nabc\r\n0\r\n\r\n",
+            b"0\r\nTrailer: x\r\n\r\n",
+            b"4\r\n\r\n\r\n\r\n0\r\n\r\n",
+            b"+3\r\nabc\r\n0\r\n\r\n",
+            b"3 \r\nabc\r\n0\r\n\r\n",
+            b"3\r\nabcd\r\n0\r\n\r\n",
+        )
+    ),
+    head(b"POST /cam/5", FIELDS + b"Content-Length: 4\r\n") + b"\r\n\r\n",
+    head(b"POST /cam/5", FIELDS + b"Content-Length: 3\r\n") + b"abc",
+]
+
+
+def fed(parser: RequestParser, data: bytes, cuts: list[int]) -> list[RequestEvent]:
+    """All events, with the pieces of a body joined: how they come differs with cuts,
+    but not what they say."""
+    events: list[RequestEvent] = []
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for start, end in pairwise(places):
+        for event in parser.feed(memoryview(data)[start:end]):
+            if isinstance(event, bytes) and events and isinstance(events[-1], bytes):
+                events[-1] += event
+            else:
+                events.append(event)
+    return events
+
+
+LIMITS = HeadLimits(size=300, target=120)
+
+
+@given(
+    st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=8),
+    st.lists(st.integers(0, 2000), max_size=6),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=2),
+)
+def test_whatever_comes_the_events_are_those_of_llhttp(
+    messages: list[bytes], cuts: list[int], changes: list[tuple[int, int]]
+) -> None:
+    """Of messages that are cut anywhere, and of some that are damaged."""
+    data = bytearray(b"".join(messages))
+    for place, value in changes:
+        data[place % len(data)] = value
+    between = [sum(map(len, messages[:count])) for count in range(len(messages))]
+    for where in (cuts, between, cuts + between):
+        expected = fed(Forgetful(LIMITS), bytes(data), where)
+        assert fed(RequestParser(LIMITS), bytes(data), where) == expected
+
+
+def test_what_is_like_the_one_before_means_the_same_but_for_its_number() -> None:
+    parser = RequestParser()
+    fields = CHUNKED + b"Lp-Trickle-Publisher: secret\r\nContent-Type: text/x\r\n"
+    body = b"3\r\nabc\r\n0\r\n\r\n"
+    first, *_ = parser.feed(head(b"POST /a%20b/1", fields) + body)
+    assert isinstance(first, Request)
+    wanted = operation(first)
+    before = asked(first, wanted)  # type: ignore[arg-type] # it is one
+    assert before is not None
+    second, text, end = parser.feed(head(b"POST /a%20b/12", fields) + body)
+    assert (text, end) == (b"abc", END)
+    assert isinstance(second, Request)
+    assert operation_like(second, before) == operation(second)
+    for other in (
+        head(b"GET /a%20b/12", fields) + body,
+        head(b"POST /c/12", fields) + body,
+        head(b"POST /a%20b/12", fields + b"More: x\r\n") + body,
+    ):
+        another = parser.feed(other)[0]
+        assert isinstance(another, Request)
+        assert operation_like(another, before) is None
+
+
+def test_most_requests_of_a_client_are_recognized() -> None:
+    """Else all of this would be for nothing."""
+    parser = RequestParser()
+    (first,) = parser.feed(head(b"GET /cam/1"))
+    assert isinstance(first, Request)
+    events = parser.feed(head(b"GET /cam/2") + head(b"GET /cam/3"))
+    assert [event.target for event in events if isinstance(event, Request)] == [
+        b"/cam/2",
+        b"/cam/3",
+    ]
+    assert all(isinstance(e, Request) and e.fields is first.fields for e in events)
