@@ -6,6 +6,7 @@ import http.client as http_client
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -116,6 +117,37 @@ def test_one_encrypted_connection_walks_over_them(
     with Walker(http, context) as walker:
         walk(walker, spread(15, WORKERS))
         assert walker.connections == 1
+    for pid, count in before.items():
+        wait_until(lambda pid=pid, count=count: descriptors(pid) <= count)
+
+
+def test_who_cannot_be_passed_on_is_told_so_and_leaves_nothing(
+    programs: Programs, files: Files
+) -> None:
+    server, http = programs.serve(
+        *("--autocreate", "--workers", "2", "--cert", files.cert, "--key", files.key)
+    )
+    context = ssl.create_default_context(cafile=files.ca)
+    before = {pid: descriptors(pid) for pid in workers_of(server).values()}
+    names = [names_at(seat, 1, 2)[0] for seat in (0, 1)]
+    with ExitStack() as stack:
+        walkers = [stack.enter_context(Walker(http, context)) for _ in range(8)]
+        for walker in walkers:
+            walker.ask("GET", "/_/health")
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for pid in before:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (4, hard))
+        for walker in walkers:
+            statuses = []
+            for name in names:
+                walker.connection.request("GET", f"/{name}/next")
+                with walker.connection.getresponse() as answer:
+                    statuses.append(answer.status)
+                    if answer.will_close:
+                        break  # it cannot come again now
+            assert 503 in statuses
+        for pid in before:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
     for pid, count in before.items():
         wait_until(lambda pid=pid, count=count: descriptors(pid) <= count)
 

@@ -20,7 +20,7 @@ _SITE_BITS: Final = 64
 #: Descriptors that are left for other things than connections.
 _RESERVE: Final = 64
 
-_FULL: Final = problem(
+FULL: Final = problem(
     503, "there are too many connections already", retry_after=RETRY_AFTER
 )
 _CROWDED: Final = problem(
@@ -77,7 +77,7 @@ class Addresses:
     def refusal(self, visitor: Visitor) -> Answer | None:
         """What to answer if there are too many now that `visitor` has entered."""
         if visitor.weight and self._is_full():
-            return _FULL
+            return FULL
         if self._per_address is not None and visitor.key is not None:
             return _CROWDED if self._of(visitor.key) > self._per_address else None
         return None

@@ -36,18 +36,25 @@ class Passing:
         self.pumping = 0
 
     def pack(self, connection: MovableConnection) -> Parcel:
-        """Take a connection out of this process."""
+        """Take a connection out of this process. OSError, and it stays, if there are
+        too few descriptors."""
         transport, host, hops = connection.transport, connection.host, connection.hops
-        data = connection.take_leave()
         beside: socket.socket | None = None
         if isinstance(transport, SecureTransport):
             ours, sock = socket.socketpair()
-            ours_beside, beside = aside()
+            try:
+                ours_beside, beside = aside()
+            except OSError:
+                ours.close()
+                sock.close()
+                raise
+            data = connection.take_leave()
             stream = transport.release_stream()
             self.pumping += 1
             self._start(Pump(stream, ours, ours_beside, self._patience), host)
         else:
             assert isinstance(transport, SocketTransport)
+            data = connection.take_leave()
             sock = transport.release()
             if isinstance(transport, PumpedTransport):
                 beside = transport.beside

@@ -25,7 +25,7 @@ from trickle_cli.protocol.http1 import Request
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.requests import operation
 from trickle_cli.relay import Hub, Store
-from trickle_cli.server.addresses import Addresses, Visitor
+from trickle_cli.server.addresses import FULL, Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.listener import accept_from
@@ -318,7 +318,11 @@ class Worker(Server):
         if not connection.can_move or connection.hops >= _MAX_HOPS:
             connection.break_off()
             return
-        parcel = self._passing.pack(connection)
+        try:
+            parcel = self._passing.pack(connection)
+        except OSError:
+            connection.answer(FULL, close=True)
+            return
         if seat is not None:
             self._passing.send(parcel, seat)
         elif self._held is not None and len(self._held) < _MAX_HELD:
