@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.commands.programs import Http, Program, Programs
@@ -290,6 +292,38 @@ def test_when_the_new_do_not_come_up_the_old_go_on(
     tokens.write_text(text)
     restart(server)
     assert http.get(f"/{name}/0") == b"data"
+
+
+@contextmanager
+def without_descriptors(server: Program) -> Iterator[None]:
+    """Its first process can open nothing more."""
+    pid = server.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (4, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_while_no_process_can_be_started_those_that_run_go_on(
+    programs: Programs,
+) -> None:
+    server, http = programs.serve("--autocreate", "--workers", "2")
+    lost, kept = names_at(0, 1, 2)[0], names_at(1, 1, 2)[0]
+    http.make(kept, b"data")
+    old = workers_of(server)
+    with without_descriptors(server):
+        server.interrupt(signal.SIGUSR2)
+        server.says("the old workers go on")
+        os.kill(old[0], signal.SIGKILL)
+        server.wait_until(lambda: server.err.count("no worker can be started") > 2)
+        assert http.get(f"/{kept}/0") == b"data"
+    wait_until(lambda: 0 in workers_of(server))
+    http.make(lost, b"again")
+    assert http.get(f"/{lost}/0") == b"again"
+    restart(server)
+    assert http.get(f"/{kept}/0") == b"data"
 
 
 def test_an_old_worker_that_is_killed_takes_its_channels_along(

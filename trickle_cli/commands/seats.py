@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from trickle_cli.commands.working import VARIABLE
+from trickle_cli.errors import TrickleError
 from trickle_cli.server.workers import Letter, Link, Outbox
 
 #: Where a worker's modules come from: as ours, wherever that is.
@@ -67,8 +68,14 @@ class Seat:
             self.process.kill()
 
     async def spawn(self) -> Link:
-        """Start a process that sits here; what it is told everything by."""
-        self.control, theirs = Link.pair()
+        """Start a process that sits here; what it is told everything by. TrickleError
+        if none can be started: there are too many, or what is to run is just being
+        exchanged."""
+        try:
+            control, theirs = Link.pair()
+        except OSError as error:
+            raise failure(error) from error
+        self.control = control
         self.said, self.gone = {}, trio.Event()
         self.began = trio.current_time()
         environment = {k: v for k, v in os.environ.items() if k not in _OURS}
@@ -81,9 +88,13 @@ class Seat:
                 pass_fds=[theirs.fileno()],
                 env=environment,
             )
+        except OSError as error:
+            control.close()
+            self.gone.set()
+            raise failure(error) from error
         finally:
             theirs.close()
-        return self.control
+        return control
 
     async def attend(self, take: Callable[[Letter], None]) -> None:
         """Give what the worker says to `take`, until it has ended."""
@@ -111,6 +122,12 @@ class Seat:
             fields={"seat": self.number},
             descriptors=(self.outbox.link.fileno(),),
         )
+
+
+def failure(error: OSError) -> TrickleError:
+    """What it means that a process or a socket could not be made."""
+    where = f"{error.filename}: " if error.filename else ""
+    return TrickleError(f"no worker can be started: {where}{error.strerror}")
 
 
 def _how(code: int | None) -> str:

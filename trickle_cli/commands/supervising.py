@@ -27,7 +27,7 @@ from typing import Final
 import trio
 
 from trickle_cli.commands.running import ExitCode
-from trickle_cli.commands.seats import Seat
+from trickle_cli.commands.seats import Seat, failure
 from trickle_cli.commands.serving import (
     WATCH_INTERVAL,
     WATCH_SHARE,
@@ -142,7 +142,8 @@ class Supervisor:
         self._is_up = True
 
     def _take_seats(self) -> list[Seat]:
-        """A place for each of a generation. None if there are too many generations."""
+        """A place for each of a generation. None if there are too many generations.
+        TrickleError if there are too few descriptors."""
         free = [
             number
             for offset in range(self._table.rows)
@@ -151,8 +152,11 @@ class Supervisor:
         if len(free) < self._count:
             return []
         seats = []
-        for number in free[: self._count]:
-            inbox, outbox = Link.pair()
+        try:
+            links = [Link.pair() for _ in range(self._count)]
+        except OSError as error:
+            raise failure(error) from error
+        for number, (inbox, outbox) in zip(free, links, strict=False):
             seat = Seat(number=number, inbox=inbox, outbox=Outbox(outbox))
             self._nursery.start_soon(seat.outbox.run)
             self._seats[number] = seat
@@ -184,6 +188,7 @@ class Supervisor:
     async def _spawn(
         self, seat: Seat, *, present: list[Seat], replaces: bool = False
     ) -> None:
+        """Start a worker there. TrickleError if no process can be started."""
         control = await seat.spawn()
         self._nursery.start_soon(self._attend, seat)
         await self._introduce(seat, control, present, replaces=replaces)
@@ -248,21 +253,33 @@ class Supervisor:
         self._tell_others(seat, "lost", leaves=False)
         if trio.current_time() - seat.began > _WELL_AFTER:
             seat.failures = 0
-        delay = _DELAYS[min(seat.failures, len(_DELAYS) - 1)]
-        seat.failures += 1
         self._talk.warn(
             f"{seat.reason}: its channels are lost, another takes its place"
         )
         seat.reason = ""
-        await trio.sleep(delay)
-        if self._is_superseded(seat):  # in the meantime
-            self._dismiss(seat)
-        elif not self._is_stopping:
-            await self._spawn(seat, present=self._present, replaces=True)
+        if await self._replace(seat):
             await seat.event("ready").wait()
             if self._is_superseded(seat):
                 seat.kill()
             seat.tell(Letter(kind="open"))
+
+    async def _replace(self, seat: Seat) -> bool:
+        """Start another worker there, as soon as one can be started; whether one has
+        been."""
+        while True:
+            await trio.sleep(_DELAYS[min(seat.failures, len(_DELAYS) - 1)])
+            seat.failures += 1
+            if self._is_superseded(seat):  # in the meantime
+                self._dismiss(seat)
+                return False
+            if self._is_stopping:
+                return False
+            try:
+                await self._spawn(seat, present=self._present, replaces=True)
+            except TrickleError as error:
+                self._talk.warn(str(error))
+            else:
+                return True
 
     def _is_superseded(self, seat: Seat) -> bool:
         return seat.is_retired
@@ -339,7 +356,11 @@ class Supervisor:
     # Graceful restart.
 
     async def _restart(self) -> None:
-        new = self._take_seats()
+        try:
+            new = self._take_seats()
+        except TrickleError as error:
+            self._talk.warn(f"{error}; the old workers go on")
+            return
         if not new:
             self._talk.warn(
                 "there are too many generations of workers already: nothing is done"
