@@ -272,6 +272,31 @@ def page(http: Http, name: str, context: ssl.SSLContext) -> dict[str, Any]:
     return dict(json.loads(ask(http, "GET", f"/{name}", b"", context)))
 
 
+def test_what_was_taken_elsewhere_counts_where_an_encrypted_connection_goes(
+    programs: Programs, files: Files
+) -> None:
+    _, http = programs.serve(
+        *("--autocreate", "--lossless", "--workers", str(WORKERS)),
+        *("--cert", files.cert, "--key", files.key),
+    )
+    context = ssl.create_default_context(cafile=files.ca)
+    names = [names_at(seat, 1, WORKERS)[0] for seat in range(WORKERS)]
+    for name in names:
+        ask(http, "POST", f"/{name}/0", b"data", context)
+    for last in names:
+        with Walker(http, context) as walker:
+            for name in names * 2:
+                assert walker.ask("GET", f"/{name}/0") == b"data"
+            assert walker.connection.sock is not None
+            walker.connection.sock.settimeout(10)
+            # It ends when all has been taken, and not when patience does.
+            fields = {"Connection": "close"}
+            walker.connection.request("GET", f"/{last}/0", headers=fields)
+            with walker.connection.getresponse() as answer:
+                assert answer.fp is not None
+                assert answer.fp.read() == b"data"
+
+
 def test_a_head_that_comes_byte_by_byte_gets_where_it_belongs(
     programs: Programs,
 ) -> None:

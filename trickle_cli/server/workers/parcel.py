@@ -12,8 +12,8 @@ from trickle_cli.server.workers.letters import Letter
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """`host` is its peer; `data` what has come of it that is not answered; `beside` is
-    there if it is pumped (see `pump`); `hops` how many have passed it on; `origin` who
-    was the last."""
+    there if it is pumped (see `pump`), and `counts` then says what was sent and has
+    reached it; `hops` how many have passed it on; `origin` who was the last."""
 
     host: str
     data: bytes
@@ -21,6 +21,7 @@ class Parcel:
     beside: socket.socket | None
     hops: int
     origin: int = -1
+    counts: tuple[int, int] = (0, 0)
 
     #: Seconds that it may take; a worker that has died is replaced by then.
     PATIENCE: ClassVar = 5.0
@@ -39,7 +40,12 @@ class Parcel:
         """To be sent by `origin`."""
         return Letter(
             kind="connection",
-            fields={"seat": origin, "host": self.host, "hops": self.hops},
+            fields={
+                "seat": origin,
+                "host": self.host,
+                "hops": self.hops,
+                "counts": self.counts,
+            },
             data=self.data,
             descriptors=tuple(sock.fileno() for sock in self.sockets),
         )
@@ -57,4 +63,5 @@ class Parcel:
             beside=sockets[1] if len(sockets) > 1 else None,
             hops=letter.fields["hops"],
             origin=letter.fields["seat"],
+            counts=tuple(letter.fields.get("counts", (0, 0))),
         )

@@ -40,6 +40,7 @@ class Passing:
         too few descriptors."""
         transport, host, hops = connection.transport, connection.host, connection.hops
         beside: socket.socket | None = None
+        counts = 0, 0
         if isinstance(transport, SecureTransport):
             ours, sock = socket.socketpair()
             try:
@@ -57,8 +58,15 @@ class Passing:
             data = connection.take_leave()
             sock = transport.release()
             if isinstance(transport, PumpedTransport):
-                beside = transport.beside
-        return Parcel(host=host, data=data, sock=sock, beside=beside, hops=hops + 1)
+                beside, counts = transport.beside, transport.counts
+        return Parcel(
+            host=host,
+            data=data,
+            sock=sock,
+            beside=beside,
+            hops=hops + 1,
+            counts=counts,
+        )
 
     def send(self, parcel: Parcel, seat: int) -> None:
         """To the worker there; it is closed if that cannot be reached."""

@@ -42,18 +42,27 @@ def aside() -> tuple[socket.socket, socket.socket]:
 
 
 class PumpedTransport(SocketTransport):
-    """The end that serves. It owns `beside`, too."""
+    """The end that serves. It owns `beside`, too. `counts`: what has been sent, and
+    what acknowledged, when others served it before."""
 
     __slots__ = ("_acknowledged", "_asked", "_sent", "beside")
 
     def __init__(
-        self, sock: socket.socket, poller: Poller, beside: socket.socket
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        beside: socket.socket,
+        counts: tuple[int, int],
     ) -> None:
         super().__init__(sock, poller)
         self.beside = beside
-        self._sent = 0
-        self._acknowledged = 0
+        self._sent, self._acknowledged = counts
         self._asked = False
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """For who serves it next: the pump counts from the beginning."""
+        return self._sent, self._acknowledged
 
     def send_nowait(self, data: bytes) -> int:
         taken = super().send_nowait(data)

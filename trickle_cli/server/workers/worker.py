@@ -339,7 +339,9 @@ class Worker(Server):
         if parcel.beside is None:
             transport = SocketTransport(parcel.sock, self._poller)
         else:
-            transport = PumpedTransport(parcel.sock, self._poller, parcel.beside)
+            transport = PumpedTransport(
+                parcel.sock, self._poller, parcel.beside, parcel.counts
+            )
         connection = self._connect(transport, visitor)
         transport.open(connection)
         if parcel.data and isinstance(connection, MovableConnection):
