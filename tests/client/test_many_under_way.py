@@ -17,6 +17,7 @@ from tests.client.scripted import ScriptedServer, admit, scripted
 from tests.client.test_publisher_seqs import held
 from tests.client.toy import Manners, toying
 from trickle_cli.client import Publisher, depth, sending, traffic
+from trickle_cli.client.connection import Connection
 from trickle_cli.errors import ChannelClosed, ConnectionFailed, SegmentTooLarge
 from trickle_cli.relay import Limits
 from trickle_cli.server import ServerConfig
@@ -317,3 +318,44 @@ async def test_wherever_it_breaks_the_channel_gets_what_was_written(seed: int) -
             assert publisher.lost == []
             assert publisher.restarts == 0
         assert held(server) == written
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_is_written_while_a_segment_is_opened_again_goes_out_too(
+    ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has all of it so far, so there is a head to send, and no body yet."""
+    sending_again, has_written = trio.Event(), trio.Event()
+    send = Connection.send
+
+    async def slowly(connection: Connection, data: bytes) -> None:
+        await send(connection, data)
+        if b"Lp-Trickle-Offset: 1" in data:
+            sending_again.set()
+            await has_written.wait()
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        peer, _ = await server.asked("POST /cam/0")
+        await peer.expect(say.chunk(b"a"))
+        await server.asked("POST /cam/1")  # ahead of its time
+        await peer.reset()
+        asking, _ = await server.asked("GET /cam/next")
+        await asking.send(say.answer(200, EPOCH, body=b"1"))
+        await asking.asked("HEAD /cam/0")
+        await asking.send(say.head(200, EPOCH, "Lp-Trickle-Size: 1"))
+        peer, _ = await server.asked("POST /cam/0")
+        await peer.expect(say.chunk(b"b"))
+        await peer.expect(say.END)
+        await peer.send(say.answer(200, EPOCH))
+
+    monkeypatch.setattr(Connection, "send", slowly)
+    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
+        segment = await publisher.next()
+        await segment.write(b"a")
+        await sending_again.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(segment.close if ends else segment.write, b"b")
+            await wait_all_tasks_blocked()
+            has_written.set()
+        await publisher.flush()

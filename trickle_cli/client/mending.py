@@ -171,14 +171,22 @@ class Mender:
     ) -> None:
         is_first = outgoing.seq == self._traffic.first_seq and not position
         framed = self._upstream.head_of(outgoing.seq, offset=position, reset=is_first)
-        while data := outgoing.after(position):
-            await connection.send(framed + chunk(data))
-            framed = b""
+        while True:
+            # While we send, its writer may add to it, and end it.
+            data = outgoing.after(position)
             position += len(data)
-        if outgoing.ended and not outgoing.abandoned:
-            framed += LAST_CHUNK
-        if framed:
+            has_all = position == outgoing.size
+            ends = outgoing.ended and not outgoing.abandoned and has_all
+            if data:
+                framed += chunk(data)
+            if ends:
+                framed += LAST_CHUNK
+            if not framed:
+                return
             await connection.send(framed)
+            if ends:
+                return
+            framed = b""
 
     # Where nothing can be sent again.
 
