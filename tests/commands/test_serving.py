@@ -115,7 +115,7 @@ def test_everything_together_over_tls(programs: Programs, tmp_path: Path) -> Non
     subscriber = programs.run(
         *("sub", url, "--from", "oldest"), TRICKLE_CACERT=ca, TRICKLE_CERT=mine
     )
-    assert (subscriber.ends(), subscriber.out) == (0, b"x" * 3_000_000)
+    assert (subscriber.ends(), subscriber.out) == (0, b"x" * 3_000_000), subscriber.err
 
 
 # The access log.

@@ -218,3 +218,31 @@ async def test_an_answer_before_the_end_of_a_body_is_seen(
     assert answer.startswith(b"HTTP/1.1 400")
     await trio.aclose_forcefully(peer)
     nursery.cancel_scope.cancel()
+
+
+async def test_who_breaks_off_a_handshake_ends_nobody_else(
+    nursery: trio.Nursery, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    """With a reset, so that not even what is wrong can be said."""
+    server, port = await serving(nursery, contexts)
+    hello = ssl.MemoryBIO()
+    greeting = contexts[1].wrap_bio(ssl.MemoryBIO(), hello, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        greeting.do_handshake()
+    for data in (b"\x16\x03\x01" + b"x" * 600, hello.read()):
+        for _ in range(20):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            stream.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0" + bytes(4)
+            )
+            await stream.send_all(data)
+            await trio.aclose_forcefully(stream)
+    other = await trio.open_ssl_over_tcp_stream(
+        "127.0.0.1", port, ssl_context=contexts[1]
+    )
+    await other.send_all(b"GET /_/health HTTP/1.1\r\nHost: a\r\n\r\n")
+    with trio.fail_after(30):
+        assert (await other.receive_some()).startswith(b"HTTP/1.1 200")
+    await trio.aclose_forcefully(other)
+    await until(lambda: server.statistics().connections == 0)
+    nursery.cancel_scope.cancel()

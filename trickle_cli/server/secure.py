@@ -68,7 +68,8 @@ class SecureTransport(SocketTransport):
                 await trio.lowlevel.wait_readable(self._sock)
                 self._take_in()
         except ssl.SSLError as error:
-            self._push_out()  # it says what is wrong
+            with suppress(OSError):  # the peer may have gone
+                self._push_out()  # it says what is wrong
             raise Disconnected(str(error)) from error
         await self._flush()
 
