@@ -194,6 +194,25 @@ async def test_the_end_is_empty_and_stays(to_us: Link) -> None:
         assert await source.receive_some() == b""
 
 
+@pytest.mark.parametrize("kind", ["terminal"])
+async def test_a_terminal_that_somebody_made_non_blocking_is_waited_for(
+    to_us: Link, nursery: trio.Nursery
+) -> None:
+    os.set_blocking(to_us.reader, False)
+    results_in, results = trio.open_memory_channel[bytes](0)
+
+    async def receive() -> None:
+        for _ in range(2):
+            await results_in.send(await source.receive_some())
+
+    async with open_source(to_us.reader) as source:
+        nursery.start_soon(receive)
+        for typed in b"one", b"two":
+            await wait_all_tasks_blocked(0.01)
+            os.write(to_us.writer, typed)
+            assert await results.receive() == typed
+
+
 async def test_ctrl_d_ends_a_terminal() -> None:
     person, program = pty.openpty()
     with opened(person, "wb"), opened(program, "rb"):
@@ -305,6 +324,21 @@ async def test_a_large_write_waits_for_a_slow_reader(
                 assert not sent.is_set()
             received += await trio.to_thread.run_sync(os.read, from_us.reader, left)
         await sent.wait()
+    assert received == LARGE
+
+
+@pytest.mark.parametrize("kind", ["terminal"])
+async def test_a_large_write_waits_for_a_terminal_that_somebody_made_non_blocking(
+    from_us: Link, nursery: trio.Nursery
+) -> None:
+    os.set_blocking(from_us.writer, False)
+    async with open_sink(from_us.writer) as sink:
+        nursery.start_soon(sink.send_all, LARGE)
+        received = b""
+        while len(received) < len(LARGE):
+            received += await trio.to_thread.run_sync(
+                os.read, from_us.reader, READ_SIZE
+            )
     assert received == LARGE
 
 

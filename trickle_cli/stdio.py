@@ -4,7 +4,8 @@ A pipe could be made non-blocking, but that flag belongs to everyone who holds t
 pipe: the program at its other end, the shell, our own parent. So a pipe is opened
 anew through /proc, which gives a description of our own to be non-blocking with, and a
 socket is asked not to block with each call. Where neither can be done (terminals, files
-that are read, other systems) a thread does the blocking calls.
+that are read, other systems) a thread does the blocking calls, and waits where somebody
+else has made them non-blocking.
 
 Whoever carries much pays for each turn of trio's and each switch between threads. So
 what is there is taken without a turn, and what is read of a file grows, as long as it
@@ -14,6 +15,7 @@ is taken quickly. Where it is not, it must not: who sends slowly cuts between re
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -91,7 +93,7 @@ async def _read_in_thread(
         while True:
             try:
                 data = await trio.to_thread.run_sync(
-                    os.read, descriptor, size, abandon_on_cancel=True
+                    _read, descriptor, size, abandon_on_cancel=True
                 )
             except OSError as error:
                 await results.send(error)
@@ -246,7 +248,25 @@ def _is_pipe(descriptor: int) -> bool:
     return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
 
 
+def _read(descriptor: int, size: int) -> bytes:
+    while True:
+        try:
+            return os.read(descriptor, size)
+        except BlockingIOError:
+            _wait(descriptor, select.POLLIN)
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            _wait(descriptor, select.POLLOUT)
+
+
+def _wait(descriptor: int, event: int) -> None:
+    """For ever, if need be: it is for threads, as calls that block are."""
+    waiting = select.poll()
+    waiting.register(descriptor, event)
+    waiting.poll()
