@@ -160,6 +160,39 @@ async def test_what_comes_with_the_end_of_the_handshake_is_not_left_lying(
     transport.close()
 
 
+async def test_an_end_that_comes_with_bytes_waits_until_they_are_served(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], poller: Poller
+) -> None:
+    transport, peer = await connected(contexts, poller)
+    listening = Pausing(transport)
+    await peer.send_all(b"data")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.unwrap)  # it says goodbye, and waits for ours
+        await trio.testing.wait_all_tasks_blocked()
+        transport.open(listening)
+        nursery.start_soon(poller.run)
+        await until(lambda: listening.got == b"data")
+        assert not listening.has_hung_up
+        transport.resume()
+        assert not listening.has_hung_up  # what has come is looked at first
+        await until(lambda: listening.has_hung_up)
+        nursery.cancel_scope.cancel()
+    transport.close()
+    await trio.aclose_forcefully(peer)
+
+
+class Pausing(Listening):
+    """One that has to do with what has come for a while."""
+
+    def __init__(self, transport: SecureTransport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def received(self, data: bytes | bytearray | memoryview) -> None:
+        super().received(data)
+        self._transport.pause()
+
+
 async def serving(
     nursery: trio.Nursery, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> tuple[Server, int]:

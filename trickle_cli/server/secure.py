@@ -43,7 +43,15 @@ class SecureTransport(SocketTransport):
 
     joins = True
 
-    __slots__ = ("_ahead", "_incoming", "_is_paused", "_outgoing", "_tls", "_unsent")
+    __slots__ = (
+        "_ahead",
+        "_has_ended",
+        "_incoming",
+        "_is_paused",
+        "_outgoing",
+        "_tls",
+        "_unsent",
+    )
 
     def __init__(
         self, sock: socket.socket, poller: Poller, context: ssl.SSLContext
@@ -55,6 +63,7 @@ class SecureTransport(SocketTransport):
         self._unsent = b""  # ciphertext that the kernel has not taken
         self._ahead = 0  # bytes of plaintext in it
         self._is_paused = False
+        self._has_ended = False  # while it was paused
 
     async def shake_hands(self) -> None:
         """Agree with the peer on how to encrypt. Disconnected, if that fails."""
@@ -111,7 +120,17 @@ class SecureTransport(SocketTransport):
             if size:
                 receiver.received(_plain[:size])
             if has_ended:
-                receiver.hung_up()
+                self._end(receiver)
+
+    def _end(self, receiver: Receiver) -> None:
+        """Nothing more will come. If it came with bytes that are not served yet, have
+        the poller tell of it when they are, as of the end of any socket."""
+        if not self._is_paused:
+            receiver.hung_up()
+            return
+        self._has_ended = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def _read(self) -> tuple[int, bool]:
         """Fill `_plain`; how many bytes are in it, and whether nothing comes after."""
@@ -138,7 +157,8 @@ class SecureTransport(SocketTransport):
     def resume(self) -> None:
         self._is_paused = False
         super().resume()
-        self._decrypt()
+        if not self._has_ended:
+            self._decrypt()
 
     # Out.
 
