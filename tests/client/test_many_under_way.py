@@ -19,6 +19,7 @@ from tests.client.toy import Manners, toying
 from trickle_cli.client import Publisher, depth, sending, traffic
 from trickle_cli.client.connection import Connection
 from trickle_cli.errors import ChannelClosed, ConnectionFailed, SegmentTooLarge
+from trickle_cli.protocol.sequence import OLDEST
 from trickle_cli.relay import Limits
 from trickle_cli.server import ServerConfig
 
@@ -227,6 +228,49 @@ async def test_what_is_refused_for_now_is_sent_again_with_all_behind_it(
         for seq in range(3, 5):
             await peer.asked(f"POST /cam/{seq}")
             await peer.expect(say.chunk(line(seq)) + say.END)
+        await peer.send(3 * say.answer(200, EPOCH))
+
+    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
+        await publisher.write(line(0))
+        await publisher.flush()
+        for seq in range(1, 5):
+            await publisher.write(line(seq))
+        await publisher.flush()
+        assert publisher.lost == []
+
+
+async def test_what_is_refused_is_sent_again_though_what_came_behind_it_was_taken() -> (
+    None
+):
+    """As by a proxy that lets only so many through, and keeps the connection."""
+
+    async def script(server: ScriptedServer) -> None:
+        await admit(server, 0, EPOCH)
+        peer, _ = await server.asked("POST /cam/0")
+        await peer.expect(say.chunk(line(0)) + say.END)
+        await peer.send(say.answer(200, EPOCH))
+        for seq in range(1, 5):
+            await peer.asked(f"POST /cam/{seq}")
+            await peer.expect(say.chunk(line(seq)) + say.END)
+        taken = say.answer(200, EPOCH)
+        await peer.send(taken + say.answer(503) + taken + taken)
+        asking, _ = await server.asked("GET /cam/next")
+        await asking.send(say.answer(200, EPOCH, body=b"5"))
+        await asking.asked("HEAD /cam/2")
+        await asking.send(say.head(470, EPOCH, "Lp-Trickle-Latest: 5"))
+        await asking.asked(f"HEAD /cam/{OLDEST}")
+        await asking.send(say.head(200, EPOCH, "Lp-Trickle-Seq: 0"))
+        for seq in range(3, 5):
+            await asking.asked(f"HEAD /cam/{seq}")
+            size = f"Lp-Trickle-Size: {len(line(seq))}"
+            whole = "Lp-Trickle-Complete: true"
+            await asking.send(say.head(200, EPOCH, size, whole))
+        peer, _ = await server.asked("POST /cam/2")
+        await peer.expect(say.chunk(line(2)) + say.END)
+        for seq in range(3, 5):
+            asked = await peer.asked(f"POST /cam/{seq}")
+            assert asked.fields["lp-trickle-offset"] == str(len(line(seq)))
+            await peer.expect(say.END)
         await peer.send(3 * say.answer(200, EPOCH))
 
     async with scripted(script) as server, Publisher(server.endpoint()) as publisher:

@@ -21,6 +21,7 @@ class Lane:
 
     `is_mending`: the connection broke, and another is on the way, on which `requests`
     are sent again. `is_untouched`: the server has not looked at any of them.
+    `is_refused`: it did not take one of them, and may have taken what is behind that.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Lane:
         self.is_opening = False
         self.is_mending = False
         self.is_untouched = False
+        self.is_refused = False
 
     @property
     def is_idle(self) -> bool:

@@ -3,7 +3,8 @@
 Where the server knows us again, it is asked where it stands, and what it has not got is
 sent once more, in order; each request says at which byte its body begins, so nothing
 gets there twice. Of several that were under way, it is asked about one only: it takes
-them in turn, so all before the last one that has begun has arrived.
+them in turn, so all before the last one that has begun has arrived. Not so where one
+was refused, for now: what is behind that may have been taken. Then each is asked about.
 
 Where it does not know us again, nothing is sent twice either. What had arrived by then
 counts as that, if the head shows it, and the rest as lost: it may arrive yet.
@@ -122,7 +123,7 @@ class Mender:
         upstream = self._upstream
         epoch = upstream.epoch
         head = await upstream.stand()
-        if head is not None and head.epoch == epoch:
+        if head is not None and head.epoch == epoch and not lane.is_refused:
             self._note_arrived(lane, head.seq)
         positions: dict[Outgoing, int] = {}
         for outgoing in list(lane.requests):
@@ -162,7 +163,7 @@ class Mender:
             except BaseException:
                 await connection.aclose()
                 raise
-        lane.is_mending = lane.is_untouched = False
+        lane.is_mending = lane.is_untouched = lane.is_refused = False
         traffic.forget_begun(lane)
         traffic.changed.unpark_all()  # what is new, its writer sends
 

@@ -403,6 +403,7 @@ class Sender:
         elif answer.status == 200 and outgoing.ended and not answer.closed:
             self._taken(lane, outgoing, answer)
         elif self._upstream.resumes and self._upstream.is_passing(answer):
+            lane.is_refused = True
             self._mender.interrupted(lane, self._refusal(answer, text, outgoing.seq))
         else:
             traffic.fail(self._refusal(answer, text, outgoing.seq))
