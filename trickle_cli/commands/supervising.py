@@ -342,12 +342,12 @@ class Supervisor:
         self._talk.show(watch)
         while True:
             began = trio.current_time()
-            posts = {
-                number: partial(_post, seat.outbox)
+            outboxes = {
+                number: seat.outbox
                 for number, seat in self._seats.items()
                 if not seat.gone.is_set()
             }
-            answers, _ = await ask(posts)  # who has died is told of anyway
+            answers, _ = await ask(outboxes)  # who has died is told of anyway
             for line in watch.look(join(answers)):
                 self._talk.say(line)
             spent = trio.current_time() - began
@@ -428,7 +428,3 @@ class Supervisor:
             seat.kill()
         for sock in self._listeners:
             sock.close()
-
-
-def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
-    outbox.post(letter, (owned,), patience=1)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
 import trio
 
 from trickle_cli.server.workers.letters import Letter
+from trickle_cli.server.workers.outbox import Outbox
 from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
 #: Seconds that a worker has to answer.
 PATIENCE: Final = 2.0
+#: Seconds in which a question is to be on its way.
+_POSTING: Final = 1
 #: More than this is no answer.
 _MAX_ANSWER: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
-
-#: Sends a letter to one worker, and closes what was in it.
-Post = Callable[[Letter, socket.socket], None]
 
 
 def join(parts: Iterable[Mapping[str, Any]]) -> ServerStatistics:
@@ -78,16 +78,18 @@ def encode_channel(channel: ChannelStatistics) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
-async def ask(posts: Mapping[int, Post]) -> tuple[list[dict[str, Any]], list[int]]:
-    """What each worker tells, by the seats that can be posted to; and the seats of
-    those that do not answer."""
+async def ask(
+    outboxes: Mapping[int, Outbox],
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """What the workers tell that there are `outboxes` for, by their seats; and the
+    seats of those that do not answer."""
     answers: list[dict[str, Any]] = []
     missing: list[int] = []
 
-    async def ask_one(seat: int, post: Post) -> None:
+    async def ask_one(seat: int, outbox: Outbox) -> None:
         with trio.move_on_after(PATIENCE):
             try:
-                answers.append(await _ask(post))
+                answers.append(await _ask(outbox))
             except (OSError, trio.BrokenResourceError, ValueError):
                 pass
             else:
@@ -95,14 +97,15 @@ async def ask(posts: Mapping[int, Post]) -> tuple[list[dict[str, Any]], list[int
         missing.append(seat)
 
     async with trio.open_nursery() as nursery:
-        for seat, post in posts.items():
-            nursery.start_soon(ask_one, seat, post)
+        for seat, outbox in outboxes.items():
+            nursery.start_soon(ask_one, seat, outbox)
     return answers, missing
 
 
-async def _ask(post: Post) -> dict[str, Any]:
+async def _ask(outbox: Outbox) -> dict[str, Any]:
     ours, theirs = socket.socketpair()
-    post(Letter(kind="ask", descriptors=(theirs.fileno(),)), theirs)
+    question = Letter(kind="ask", descriptors=(theirs.fileno(),))
+    outbox.post(question, (theirs,), patience=_POSTING)
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     answer = bytearray()
     async with stream:

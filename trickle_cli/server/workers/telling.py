@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import trio
@@ -18,7 +17,6 @@ from trickle_cli.server.connection import Connection
 from trickle_cli.server.metrics import Figures, Sums, show_metrics
 from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
 from trickle_cli.server.workers.asking import ask, encode, encode_channel, join, part
-from trickle_cli.server.workers.letters import Letter
 from trickle_cli.server.workers.outbox import Outbox
 from trickle_cli.statistics import ChannelStatistics, ServerStatistics
 
@@ -26,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that who has asked may take to read the answer.
 _PATIENCE: Final = 5
-#: Seconds in which a question is to be on its way.
-_POSTING: Final = 1
 
 
 class Telling:
@@ -69,8 +65,7 @@ class Telling:
         return encode(about, entries)
 
     async def _join(self) -> ServerStatistics:
-        posts = {seat: partial(_post, box) for seat, box in self._outboxes.items()}
-        others, missing = await ask(posts)
+        others, missing = await ask(self._outboxes)
         for seat in missing:
             _log.warning("worker %d does not answer: what it has is left out", seat)
         own = json.loads(await self._own_part())
@@ -109,10 +104,6 @@ class Telling:
             answer_late(connection, show_metrics(sums, figures))
 
         connection.run_errand(tell)
-
-
-def _post(outbox: Outbox, letter: Letter, owned: socket.socket) -> None:
-    outbox.post(letter, (owned,), patience=_POSTING)
 
 
 def _visible(
