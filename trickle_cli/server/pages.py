@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -21,7 +21,8 @@ from trickle_cli.version import __version__
 
 _JSON: Final = "application/json"
 #: Channels told of before other tasks get a turn.
-BATCH: Final = 256
+_BATCH: Final = 256
+_T = TypeVar("_T")
 
 HEALTHY: Final = Answer(type=_JSON, body=b'{"status":"ok"}\n')
 
@@ -53,7 +54,7 @@ def snapshot(hub: Hub, channels: Iterable[Channel]) -> list[ChannelStatistics]:
     ]
 
 
-def told(statistics: ChannelStatistics) -> dict[str, object]:
+def _told(statistics: ChannelStatistics) -> dict[str, object]:
     """In the shape in which pages tell it."""
     told = asdict(statistics)
     if not statistics.lossless:
@@ -64,7 +65,7 @@ def told(statistics: ChannelStatistics) -> dict[str, object]:
 def show_channel(hub: Hub, channel: Channel) -> Answer:
     """The page of one channel."""
     (statistics,) = snapshot(hub, [channel])
-    body = _encode(told(statistics))
+    body = _encode(_told(statistics))
     return Answer(latest=channel.head, epoch=channel.epoch, type=_JSON, body=body)
 
 
@@ -78,23 +79,30 @@ def list_channels(connection: Connection, hub: Hub) -> None:
     """Answer with the page of all channels."""
 
     async def tell() -> None:
-        entries: list[str] = []
         channels = visible_channels(hub, connection.caller)
-        for start in range(0, len(channels), BATCH):
-            await trio.lowlevel.checkpoint()
-            batch = snapshot(hub, channels[start : start + BATCH])
-            entries += [json.dumps(told(entry), ensure_ascii=False) for entry in batch]
-        await trio.lowlevel.checkpoint()
-        answer_late(connection, listing(entries))
+        batches = (snapshot(hub, batch) for batch in in_batches(channels))
+        await answer_listing(connection, batches)
 
     connection.run_errand(tell)
 
 
-def listing(entries: Iterable[str]) -> Answer:
-    """The page of all channels, of which each is encoded already."""
+async def answer_listing(
+    connection: Connection, batches: Iterable[Iterable[ChannelStatistics]]
+) -> None:
+    """`list_channels`, with these, from an errand: others get a turn in between."""
+    entries: list[str] = []
+    for batch in batches:
+        entries += [json.dumps(_told(entry), ensure_ascii=False) for entry in batch]
+        await trio.lowlevel.checkpoint()
     content = ", ".join(entries)
     body = f'{{"server": "trickle/{__version__}", "channels": [{content}]}}\n'
-    return Answer(type=_JSON, body=body.encode())
+    answer_late(connection, Answer(type=_JSON, body=body.encode()))
+
+
+def in_batches(channels: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """`channels`, as many at a time as may be dealt with in one turn."""
+    for start in range(0, len(channels), _BATCH):
+        yield channels[start : start + _BATCH]
 
 
 def answer_late(connection: Connection, answer: Answer) -> None:

@@ -15,7 +15,7 @@ from trickle_cli.access import Access
 from trickle_cli.protocol.http1 import Request
 from trickle_cli.protocol.requests import Page
 from trickle_cli.protocol.responses import Answer
-from trickle_cli.relay import Hub, Store
+from trickle_cli.relay import Hub, Others, Store, Sync
 from trickle_cli.server.addresses import Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
@@ -96,7 +96,7 @@ class Server:
     def _make_hub(self, config: ServerConfig) -> Hub:
         store = None
         if config.data_dir is not None:
-            store = Store(config.data_dir, config.sync)
+            store = self._make_store(config.data_dir, config.sync)
         return Hub(
             autocreate=config.autocreate,
             lossless=config.lossless,
@@ -105,7 +105,16 @@ class Server:
             sweep_interval=config.sweep_interval,
             limits=config.limits,
             store=store,
+            others=self._others,
         )
+
+    def _make_store(self, data_dir: str, sync: Sync) -> Store:
+        return Store(data_dir, sync)
+
+    @property
+    def _others(self) -> Others | None:
+        """The other processes of this server, for its hub."""
+        return None
 
     def _make_addresses(self, config: ServerConfig) -> Addresses:
         return Addresses(config.peers)

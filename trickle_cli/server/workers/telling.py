@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +16,12 @@ from trickle_cli.relay import Hub
 from trickle_cli.server.changes import is_visible
 from trickle_cli.server.connection import Connection
 from trickle_cli.server.metrics import Figures, Sums, show_metrics
-from trickle_cli.server.pages import BATCH, answer_late, listing, snapshot, told
+from trickle_cli.server.pages import (
+    answer_late,
+    answer_listing,
+    in_batches,
+    snapshot,
+)
 from trickle_cli.server.workers.asking import ask, encode, encode_channel, join, part
 from trickle_cli.server.workers.outbox import Outbox
 from trickle_cli.statistics import ChannelStatistics, ServerStatistics
@@ -24,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that who has asked may take to read the answer.
 _PATIENCE: Final = 5
+_COMPLAINT_INTERVAL: Final = 60.0
 
 
 class Telling:
@@ -42,6 +49,7 @@ class Telling:
         self._sums = sums
         self._outboxes = outboxes
         self._answers = answers
+        self._complained: dict[int, float] = {}  # when, by seats
 
     async def answer(self, sock: socket.socket) -> None:
         """Somebody wants to know what there is here."""
@@ -55,10 +63,8 @@ class Telling:
 
     async def _own_part(self) -> bytes:
         entries: list[str] = []
-        channels = self._hub.all()
-        for start in range(0, len(channels), BATCH):
-            batch = snapshot(self._hub, channels[start : start + BATCH])
-            entries += map(encode_channel, batch)
+        for batch in in_batches(self._hub.all()):
+            entries += map(encode_channel, snapshot(self._hub, batch))
             await trio.lowlevel.checkpoint()
         sums = self._sums()
         about = part(sums.connections, sums.memory)
@@ -67,22 +73,24 @@ class Telling:
     async def _join(self) -> ServerStatistics:
         others, missing = await ask(self._outboxes)
         for seat in missing:
-            _log.warning("worker %d does not answer: what it has is left out", seat)
+            self._complain(seat)
         own = json.loads(await self._own_part())
         await trio.lowlevel.checkpoint()
         return join([own, *others])
+
+    def _complain(self, seat: int) -> None:
+        """Anybody may ask as often as they like: say it now and then."""
+        now = trio.current_time()
+        if now - self._complained.get(seat, -math.inf) > _COMPLAINT_INTERVAL:
+            self._complained[seat] = now
+            _log.warning("worker %d does not answer: what it has is left out", seat)
 
     def list_channels(self, connection: Connection) -> None:
         """Answer with the page of all channels."""
 
         async def tell() -> None:
             channels = _visible(await self._join(), connection)
-            entries: list[str] = []
-            for start in range(0, len(channels), BATCH):
-                batch = channels[start : start + BATCH]
-                entries += [json.dumps(told(c), ensure_ascii=False) for c in batch]
-                await trio.lowlevel.checkpoint()
-            answer_late(connection, listing(entries))
+            await answer_listing(connection, in_batches(channels))
 
         connection.run_errand(tell)
 

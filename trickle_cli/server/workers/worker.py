@@ -24,7 +24,7 @@ import trio
 from trickle_cli.protocol.http1 import Request
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.requests import operation
-from trickle_cli.relay import Hub, Store
+from trickle_cli.relay import Others, Store, Sync
 from trickle_cli.server.addresses import FULL, Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
@@ -109,7 +109,7 @@ class Worker(Server):
         workers = len(team.owners.present)
         self._telling = Telling(self.hub, self._sums, team.outboxes, self._all_answers)
         self._memory = SharedMemory(self.hub, team.row, limit, workers, self._ask_look)
-        self._takers: dict[str, Callable[[Letter], None]] = {
+        self._takers: dict[str, Callable[[Letter], object]] = {
             "connection": self._take_connection,
             "ask": self._take_question,
             "changes": self._take_changes,
@@ -119,30 +119,23 @@ class Worker(Server):
             "tell": self._take_request_for_names,
             "lost": self._take_loss,
             "look": lambda _: self._memory.look(),
-            "make room": lambda _: self._make_room(),
+            "make room": lambda _: self.hub.forget_one(),
         }
 
-    def _make_hub(self, config: ServerConfig) -> Hub:
-        team, store = self.team, None
-        if config.data_dir is not None:
-            present = team.owners.present
-            place = present.index(team.seat)
-            store = Store(
-                config.data_dir,
-                config.sync,
-                lock=team.lock,
-                is_ours=lambda name: place_of(name, len(present)) == place,
-            )
-        return Hub(
-            autocreate=config.autocreate,
-            lossless=config.lossless,
-            changefeed=config.changefeed,
-            idle_timeout=config.idle_timeout,
-            sweep_interval=config.sweep_interval,
-            limits=config.limits,
-            store=store,
-            others=self,
+    def _make_store(self, data_dir: str, sync: Sync) -> Store:
+        team = self.team
+        present = team.owners.present
+        place = present.index(team.seat)
+        return Store(
+            data_dir,
+            sync,
+            lock=team.lock,
+            is_ours=lambda name: place_of(name, len(present)) == place,
         )
+
+    @property
+    def _others(self) -> Others:
+        return self
 
     def _make_addresses(self, config: ServerConfig) -> Addresses:
         return SharedAddresses(config.peers, self.team.row)
@@ -179,9 +172,6 @@ class Worker(Server):
         if seat is not None:
             self._post(seat, Letter(kind="make room"))
 
-    def _make_room(self) -> None:
-        self.hub.forget_one()
-
     # Life.
 
     @property
@@ -195,7 +185,7 @@ class Worker(Server):
 
     def catch_up(self) -> None:
         """Take the letters that are there already."""
-        with suppress(BlockingIOError, OSError):
+        with suppress(OSError):  # until there is none
             while letter := self.team.inbox.receive_nowait():
                 self._take(letter)
 
