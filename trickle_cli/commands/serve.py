@@ -22,14 +22,13 @@ from trickle_cli.commands.running import ExitCode, run
 from trickle_cli.commands.securing import Securing, securing
 from trickle_cli.commands.serving import (
     MAX_WORKERS,
-    WATCH_INTERVAL,
-    WATCH_SHARE,
     Job,
     finishing,
     listen_for,
     load_again,
     prepare_process,
     remove,
+    serve_on,
     url_of,
 )
 from trickle_cli.commands.talking import talking
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from trickle_cli.commands.access_log import AccessLog
     from trickle_cli.display.talk import Talk
     from trickle_cli.server import Entry, Server
+    from trickle_cli.statistics import ServerStatistics
 
 EPILOG = """\b
 Example, a server on which every first publisher makes its channel:
@@ -251,7 +251,6 @@ async def _serve(job: Job) -> ExitCode:
     from trickle_cli.display.talk import TalkHandler, open_talk
     from trickle_cli.errors import StorageFailed
     from trickle_cli.server import Server
-    from trickle_cli.server.systemd import notify
 
     prepare_process()
     log = AccessLog(job.access_log) if job.access_log is not None else None
@@ -271,6 +270,10 @@ async def _serve(job: Job) -> ExitCode:
         server = Server(config, tls=tls)
     except StorageFailed as error:
         raise StorageFailed(f"--data-dir {error}") from error.__cause__
+
+    async def look() -> ServerStatistics:
+        return server.statistics()
+
     listeners = await listen_for(job)
     url = url_of(job, listeners[0])
     async with (
@@ -288,13 +291,7 @@ async def _serve(job: Job) -> ExitCode:
             await nursery.start(server.run, listeners)
             for name, type_ in job.permanent:
                 server.hub.create(name, type_, permanent=True)
-            talk.say(f"listening on {url}")
-            notify("READY=1")
-            nursery.start_soon(_watch, server, url, talk)
-            with trio.CancelScope() as serving:
-                interruption.cancel = serving.cancel
-                await trio.sleep_forever()
-            notify("STOPPING=1")
+            await serve_on(talk, url, interruption, nursery, look)
             await server.stop()
         finally:
             remove(job)
@@ -329,19 +326,3 @@ async def _obey_signals(
                 server.access, server.tls = loaded
                 talk.say("tokens and certificates are read again")
             notify("READY=1")
-
-
-async def _watch(server: Server, url: str, talk: Talk) -> None:
-    """Show the channels, and say which come and go."""
-    import trio
-
-    from trickle_cli.display.channels import ChannelWatch
-
-    watch = ChannelWatch(url)
-    talk.show(watch)
-    while True:
-        began = trio.current_time()
-        for line in watch.look(server.statistics()):
-            talk.say(line)
-        spent = trio.current_time() - began
-        await trio.sleep(max(WATCH_INTERVAL, spent / WATCH_SHARE))

@@ -11,18 +11,24 @@ from trickle_cli.errors import BadConfiguration
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Awaitable, Callable
+
+    import trio
 
     from trickle_cli.access import Access
     from trickle_cli.commands.securing import Securing
+    from trickle_cli.commands.signals import Interruption
     from trickle_cli.display.manner import Manner
+    from trickle_cli.display.talk import Talk
     from trickle_cli.server import ServerConfig
+    from trickle_cli.statistics import ServerStatistics
 
 #: More processes than this are of no use.
 MAX_WORKERS: Final = 64
 #: Seconds between looks at the channels, and how much of the time they may take: with
 #: thousands of channels, a look takes long enough to be felt.
-WATCH_INTERVAL: Final = 0.25
-WATCH_SHARE: Final = 0.02
+_WATCH_INTERVAL: Final = 0.25
+_WATCH_SHARE: Final = 0.02
 #: Objects made and not let go of before the cycle collector looks at them: Python's own
 #: 700 are a few dozen segments.
 _COLLECT_AFTER: Final = 20_000
@@ -88,6 +94,46 @@ def url_of(job: Job, listener: socket.socket) -> str:
 def finishing(job: Job) -> str:
     """What is said at the first interrupt."""
     return _CLOSING if job.config.data_dir is None else _KEEPING
+
+
+async def serve_on(
+    talk: Talk,
+    url: str,
+    interruption: Interruption,
+    nursery: trio.Nursery,
+    look: Callable[[], Awaitable[ServerStatistics]],
+) -> None:
+    """All is ready: say so, and show, in `nursery`, the channels as `look` finds them.
+    Returns at the first signal that is to end us."""
+    import trio
+
+    from trickle_cli.server.systemd import notify
+
+    talk.say(f"listening on {url}")
+    notify("READY=1")
+    nursery.start_soon(_watch, talk, url, look)
+    with trio.CancelScope() as serving:
+        interruption.cancel = serving.cancel
+        await trio.sleep_forever()
+    notify("STOPPING=1")
+
+
+async def _watch(
+    talk: Talk, url: str, look: Callable[[], Awaitable[ServerStatistics]]
+) -> None:
+    """Show the channels, and say which come and go."""
+    import trio
+
+    from trickle_cli.display.channels import ChannelWatch
+
+    watch = ChannelWatch(url)
+    talk.show(watch)
+    while True:
+        began = trio.current_time()
+        for line in watch.look(await look()):
+            talk.say(line)
+        spent = trio.current_time() - began
+        await trio.sleep(max(_WATCH_INTERVAL, spent / _WATCH_SHARE))
 
 
 def load_again(

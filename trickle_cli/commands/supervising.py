@@ -29,14 +29,13 @@ import trio
 from trickle_cli.commands.running import ExitCode
 from trickle_cli.commands.seats import Seat, failure
 from trickle_cli.commands.serving import (
-    WATCH_INTERVAL,
-    WATCH_SHARE,
     Job,
     finishing,
     listen_for,
     load_again,
     raise_descriptor_limit,
     remove,
+    serve_on,
     url_of,
 )
 from trickle_cli.commands.signals import interruptible
@@ -52,6 +51,7 @@ from trickle_cli.server.workers import (
     join,
     lock_directory,
 )
+from trickle_cli.statistics import ServerStatistics
 
 #: Seconds that workers may take to start; to read what is on disk; for other things.
 _START_PATIENCE: Final = 60
@@ -92,13 +92,7 @@ async def supervise(job: Job) -> ExitCode:
         await nursery.start(supervisor.run)
         try:
             await supervisor.start()
-            talk.say(f"listening on {url}")
-            notify("READY=1")
-            nursery.start_soon(supervisor.watch, url)
-            with trio.CancelScope() as serving:
-                interruption.cancel = serving.cancel
-                await trio.sleep_forever()
-            notify("STOPPING=1")
+            await serve_on(talk, url, interruption, nursery, supervisor.look)
             await supervisor.stop()
         finally:
             supervisor.kill()
@@ -142,7 +136,7 @@ class Supervisor:
         self._is_up = True
 
     def _take_seats(self) -> list[Seat]:
-        """A place for each of a generation. None if there are too many generations.
+        """A place for each of a generation; none if there are too many generations.
         TrickleError if there are too few descriptors."""
         free = [
             number
@@ -250,52 +244,52 @@ class Supervisor:
             return
         if self._is_stopping or seat not in self._present:
             return
-        self._tell_others(seat, "lost", leaves=False)
+        self._tell_loss(seat, leaves=False)
         if trio.current_time() - seat.began > _WELL_AFTER:
             seat.failures = 0
         self._talk.warn(
             f"{seat.reason}: its channels are lost, another takes its place"
         )
         seat.reason = ""
-        if await self._replace(seat):
-            await seat.event("ready").wait()
-            if self._is_superseded(seat):
-                seat.kill()
-            seat.tell(Letter(kind="open"))
+        await self._replace(seat)
 
-    async def _replace(self, seat: Seat) -> bool:
-        """Start another worker there, as soon as one can be started; whether one has
-        been."""
+    async def _replace(self, seat: Seat) -> None:
+        """Start another worker there, as soon as one can be started."""
         while True:
             await trio.sleep(_DELAYS[min(seat.failures, len(_DELAYS) - 1)])
             seat.failures += 1
-            if self._is_superseded(seat):  # in the meantime
+            if seat.is_retired:  # in the meantime
                 self._dismiss(seat)
-                return False
+                return
             if self._is_stopping:
-                return False
+                return
             try:
                 await self._spawn(seat, present=self._present, replaces=True)
             except TrickleError as error:
                 self._talk.warn(str(error))
             else:
-                return True
+                break
+        await self._open_late(seat)
 
-    def _is_superseded(self, seat: Seat) -> bool:
-        return seat.is_retired
+    async def _open_late(self, seat: Seat) -> None:
+        """The others serve already."""
+        await seat.event("ready").wait()
+        if seat.is_retired:  # in the meantime
+            seat.kill()
+        seat.tell(Letter(kind="open"))
 
     def _dismiss(self, seat: Seat) -> None:
         """Nobody sits there any more."""
         self._seats.pop(seat.number, None)
         self._table.clear(seat.number)
-        self._tell_others(seat, "lost", leaves=True)
+        self._tell_loss(seat, leaves=True)
         self._pass_on(seat)
         seat.outbox.close()
         seat.inbox.close()
 
     def _pass_on(self, seat: Seat) -> None:
         """What was still on its way to that worker goes to those that are there."""
-        with suppress(BlockingIOError, OSError):
+        with suppress(OSError):  # until there is none
             while letter := seat.inbox.receive_nowait():
                 if letter.kind == "connection" and not self._is_stopping:
                     heir = self._present[0].outbox
@@ -303,11 +297,14 @@ class Supervisor:
                 else:
                     letter.close()
 
-    def _tell_others(self, seat: Seat, kind: str, *, leaves: bool) -> None:
+    def _tell_loss(self, seat: Seat, *, leaves: bool) -> None:
+        """Let the others know that who sat there has gone, and, if it `leaves`, that
+        nobody will again."""
+        fields = {"seat": seat.number, "leaves": leaves}
         for other in self._seats.values():
             if other is not seat:
-                fields = {"seat": seat.number, "leaves": leaves}
-                other.outbox.post(Letter(kind=kind, fields=fields), patience=_PATIENCE)
+                letter = Letter(kind="lost", fields=fields)
+                other.outbox.post(letter, patience=_PATIENCE)
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -334,24 +331,15 @@ class Supervisor:
                 await seat.event("reloaded").wait()
         self._talk.say("tokens and certificates are read again")
 
-    async def watch(self, url: str) -> None:
-        """Show the channels, and say which come and go."""
-        from trickle_cli.display.channels import ChannelWatch
-
-        watch = ChannelWatch(url)
-        self._talk.show(watch)
-        while True:
-            began = trio.current_time()
-            outboxes = {
-                number: seat.outbox
-                for number, seat in self._seats.items()
-                if not seat.gone.is_set()
-            }
-            answers, _ = await ask(outboxes)  # who has died is told of anyway
-            for line in watch.look(join(answers)):
-                self._talk.say(line)
-            spent = trio.current_time() - began
-            await trio.sleep(max(WATCH_INTERVAL, spent / WATCH_SHARE))
+    async def look(self) -> ServerStatistics:
+        """What all workers have together."""
+        outboxes = {
+            number: seat.outbox
+            for number, seat in self._seats.items()
+            if not seat.gone.is_set()
+        }
+        answers, _ = await ask(outboxes)  # who has died is told of anyway
+        return join(answers)
 
     # Graceful restart.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from socket import socket
@@ -241,21 +242,20 @@ class Server:
     async def _serve_securely(
         self, transport: SecureTransport, visitor: Visitor
     ) -> None:
+        has_agreed = False
         try:
-            with trio.fail_after(self.config.patience.head):
+            with (
+                suppress(Disconnected),
+                trio.move_on_after(self.config.patience.head),
+            ):
                 await transport.shake_hands()
-        except (trio.TooSlowError, Disconnected):
-            self._turn_away(transport, visitor)
-        except BaseException:
-            self._turn_away(transport, visitor)
-            raise
-        else:
+                has_agreed = True
+        finally:
+            if not has_agreed:
+                self._addresses.leave(visitor)
+                transport.close()
+        if has_agreed:
             transport.open(self._connect(transport, visitor))
-
-    def _turn_away(self, transport: SecureTransport, visitor: Visitor) -> None:
-        """The handshake has come to nothing."""
-        self._addresses.leave(visitor)
-        transport.close()
 
     async def _serve_in_task(
         self, sock: socket, visitor: Visitor, tls: ssl.SSLContext | None
