@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from functools import partial
 from typing import Final, NamedTuple
 
 import trio
@@ -23,6 +24,7 @@ from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.client.depth import Depth
 from trickle_cli.client.endpoint import Endpoint
+from trickle_cli.client.undoing import unless_done
 from trickle_cli.errors import ConnectionFailed
 from trickle_cli.protocol.ranges import ByteRange
 from trickle_cli.protocol.requests import Subscribe, encode, encode_around
@@ -144,11 +146,8 @@ class Requests:
         wait = random.randint(*_RENEWAL)  # noqa: S311
         before, after = self._head(wait)
         requests = [b"%b%d%b" % (before, seq, after) for seq in seqs]
-        try:
+        async with unless_done(partial(self.drop, connection)):
             await connection.send(b"".join(requests))
-        except BaseException:
-            await self.drop(connection)  # noqa: ASYNC102 - it shields itself
-            raise
         until = trio.current_time() + wait + _RENEWAL_GRACE
         is_behind = bool(self._asked)
         for seq in seqs:
@@ -180,11 +179,8 @@ class Requests:
             base_path=self._endpoint.base_path,
             fields=self._config.fields,
         )
-        try:
+        async with unless_done(connection.aclose):
             await connection.send(request)
-        except BaseException:
-            await connection.aclose()
-            raise
         return connection
 
     # What becomes of connections.

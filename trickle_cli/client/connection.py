@@ -12,6 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import trio
@@ -20,6 +21,7 @@ from trickle_cli.client.config import ClientConfig
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.client.proxy import Proxy, proxy_for, tunnel
 from trickle_cli.client.reasons import reason_of, unreachable
+from trickle_cli.client.undoing import unless_done
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
 from trickle_cli.protocol.http1 import (
     END,
@@ -195,11 +197,8 @@ async def _open_stream(
         stream = await _open_tcp(proxy.host, proxy.port)
         if proxy.scheme == "https":
             stream = await _secure(stream, proxy.host, None)
-        try:
+        async with unless_done(partial(trio.aclose_forcefully, stream)):
             await tunnel(stream, proxy, endpoint)
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
     if endpoint.scheme == "http":
         return stream
     return await _secure(stream, endpoint.host, config.tls)
@@ -223,11 +222,8 @@ async def _secure(
         server_hostname=host,
         https_compatible=True,
     )
-    try:
+    async with unless_done(partial(trio.aclose_forcefully, secure)):
         await secure.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(secure)
-        raise
     return secure
 
 

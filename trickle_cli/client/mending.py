@@ -27,6 +27,7 @@ from trickle_cli.client.connection import Connection
 from trickle_cli.client.lane import Lane
 from trickle_cli.client.outgoing import Outgoing
 from trickle_cli.client.traffic import Traffic
+from trickle_cli.client.undoing import unless_done
 from trickle_cli.errors import (
     ConnectionFailed,
     ProtocolViolation,
@@ -149,7 +150,7 @@ class Mender:
         traffic = self._traffic
         if lane.requests:
             connection = await self._connect(lane)
-            try:
+            async with unless_done(connection.aclose):
                 while lane.on_wire < len(lane.requests):
                     if lane.on_wire < traffic.depth.limit:
                         outgoing = lane.requests[lane.on_wire]
@@ -160,9 +161,6 @@ class Mender:
                         await traffic.changed.park()
                     if not lane.is_on(connection) or traffic.failure is not None:
                         return
-            except BaseException:
-                await connection.aclose()
-                raise
         lane.is_mending = lane.is_untouched = lane.is_refused = False
         traffic.forget_begun(lane)
         traffic.changed.unpark_all()  # what is new, its writer sends

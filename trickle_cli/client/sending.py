@@ -104,6 +104,7 @@ class Sender:
             lane.owed = head
             return
         lane.is_opening = True
+        is_open = False
         try:
             if lane.connection is None:
                 await self._connect(lane)
@@ -112,10 +113,10 @@ class Sender:
                 lane.waits = trio.current_time()
             else:
                 lane.owed = head
-        except BaseException:
-            lane.withdraw()
-            raise
+            is_open = True
         finally:
+            if not is_open:
+                lane.withdraw()
             lane.is_opening = False
             self._traffic.changed.unpark_all()
 

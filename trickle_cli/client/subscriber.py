@@ -53,6 +53,7 @@ from trickle_cli.client.resuming import (
     require_service,
 )
 from trickle_cli.client.timing import SegmentTimes
+from trickle_cli.client.undoing import unless_done
 from trickle_cli.errors import (
     ChannelClosed,
     ChannelNotFound,
@@ -455,11 +456,11 @@ class Subscriber:
 
     async def _resume_once(self, reader: SegmentReader) -> Connection | None:
         connection = await self._requests.ask_rest(reader.seq, reader.size)
-        try:
+        async with unless_done(connection.aclose):
             with trio.move_on_after(_RESUME_TIMEOUT) as waiting:
                 answer = decode(await connection.response())
             if waiting.cancelled_caught:
-                raise TryLater(f"{connection.where} does not answer")  # noqa: TRY301
+                raise TryLater(f"{connection.where} does not answer")
             require_service(answer, connection)
             if continues(reader, answer):
                 known = reader.size
@@ -471,8 +472,5 @@ class Subscriber:
             elif has_all(reader, answer):
                 reader.incomplete = reader.incomplete or answer.incomplete
                 reader.is_open = False
-        except BaseException:
-            await connection.aclose()
-            raise
         await connection.aclose()
         return None
