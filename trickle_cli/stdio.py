@@ -125,9 +125,8 @@ class Sink:
             await trio.lowlevel.checkpoint_if_cancelled()
             await _write_as_it_goes(self._end, data)
         elif self._is_quick:
-            await (
-                trio.lowlevel.checkpoint()
-            )  # a file takes all, and never makes us wait
+            # A file takes all, and never makes us wait.
+            await trio.lowlevel.checkpoint()
             _write_all(self._descriptor, data)
         else:
             # Abandoned, because a reader that takes nothing would hold us for ever.

@@ -26,6 +26,7 @@ alternative, waking a task for each reader and append, costs three times as much
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence, Set as AbstractSet
 from typing import Any, Final
 
@@ -110,7 +111,7 @@ class Tally:
                 del self._labels[label]
 
 
-class Reader:
+class Reader(ABC):
     """A reading end of a segment: a cursor, and the way to its owner.
 
     Subclasses carry the bytes on. `label` is what whoever reads calls itself, b"" if it
@@ -128,30 +129,30 @@ class Reader:
         self.index = 0
         self.offset = 0
 
+    @abstractmethod
     def push(self, piece: Piece) -> bool:
         """Carry `piece` on at once, without blocking. Called when live.
 
         True: all of it was taken. False: the reader is late now, and has put its
         cursor on the first byte it did not take.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def advance(self) -> bool:
         """Carry on what lies after the cursor, as far as goes without blocking.
 
         True: it is at the end. Called when late, by the task that appends.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def wake(self) -> None:
         """Let the owner's task look: the reader is late, or its segment ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self, instead: Segment | None) -> None:
         """The awaited segment will not come: read `instead`, or, if None, the
         channel has ended. The reader is attached to nothing when this is called.
         """
-        raise NotImplementedError
 
     def start_at(self, index: int, offset: int) -> None:
         """Put the cursor there."""
