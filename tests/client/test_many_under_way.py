@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.breaking import breaking
 from tests.client.ours import serving
-from tests.client.scripted import ScriptedServer, admit, scripted
+from tests.client.scripted import Peer, Script, ScriptedServer, admit, scripted
 from tests.client.test_publisher_seqs import held
 from tests.client.toy import Manners, toying
 from trickle_cli.client import Publisher, depth, sending, traffic
@@ -28,6 +28,24 @@ EPOCH = "Lp-Trickle-Epoch: e"
 
 def line(seq: int) -> bytes:
     return b"segment %d" % seq
+
+
+async def take(peer: Peer, seqs: range) -> None:
+    """The next that come on a connection are these, whole."""
+    for seq in seqs:
+        await peer.asked(f"POST /cam/{seq}")
+        await peer.expect(say.chunk(line(seq)) + say.END)
+
+
+async def publish_to(script: Script) -> None:
+    """Five segments, the first by itself; none of them is lost."""
+    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
+        await publisher.write(line(0))
+        await publisher.flush()
+        for seq in range(1, 5):
+            await publisher.write(line(seq))
+        await publisher.flush()
+        assert publisher.lost == []
 
 
 # What goes out.
@@ -217,26 +235,16 @@ async def test_what_is_refused_for_now_is_sent_again_with_all_behind_it(
         peer, _ = await server.asked("POST /cam/0")
         await peer.expect(say.chunk(line(0)) + say.END)
         await peer.send(say.answer(200, EPOCH))
-        for seq in range(1, 5):
-            await peer.asked(f"POST /cam/{seq}")
-            await peer.expect(say.chunk(line(seq)) + say.END)
+        await take(peer, range(1, 5))
         await peer.send(say.answer(200, EPOCH) + say.answer(status))
         asking, _ = await server.asked("GET /cam/next")
         await asking.send(say.answer(200, EPOCH, body=b"2"))
         peer, _ = await server.asked("POST /cam/2")
         await peer.expect(say.chunk(line(2)) + say.END)
-        for seq in range(3, 5):
-            await peer.asked(f"POST /cam/{seq}")
-            await peer.expect(say.chunk(line(seq)) + say.END)
+        await take(peer, range(3, 5))
         await peer.send(3 * say.answer(200, EPOCH))
 
-    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
-        await publisher.write(line(0))
-        await publisher.flush()
-        for seq in range(1, 5):
-            await publisher.write(line(seq))
-        await publisher.flush()
-        assert publisher.lost == []
+    await publish_to(script)
 
 
 async def test_what_is_refused_is_sent_again_though_what_came_behind_it_was_taken() -> (
@@ -249,9 +257,7 @@ async def test_what_is_refused_is_sent_again_though_what_came_behind_it_was_take
         peer, _ = await server.asked("POST /cam/0")
         await peer.expect(say.chunk(line(0)) + say.END)
         await peer.send(say.answer(200, EPOCH))
-        for seq in range(1, 5):
-            await peer.asked(f"POST /cam/{seq}")
-            await peer.expect(say.chunk(line(seq)) + say.END)
+        await take(peer, range(1, 5))
         taken = say.answer(200, EPOCH)
         await peer.send(taken + say.answer(503) + taken + taken)
         asking, _ = await server.asked("GET /cam/next")
@@ -273,13 +279,7 @@ async def test_what_is_refused_is_sent_again_though_what_came_behind_it_was_take
             await peer.expect(say.END)
         await peer.send(3 * say.answer(200, EPOCH))
 
-    async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
-        await publisher.write(line(0))
-        await publisher.flush()
-        for seq in range(1, 5):
-            await publisher.write(line(seq))
-        await publisher.flush()
-        assert publisher.lost == []
+    await publish_to(script)
 
 
 # Servers that do not cope.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -219,3 +220,14 @@ class Programs:
     def kill(self) -> None:
         for program in reversed(self._started):
             program.kill()
+
+
+def read_to_end(sock: socket.socket) -> bytes:
+    """Until the server hangs up, in whatever way."""
+    parts = []
+    try:
+        while data := sock.recv(65536):
+            parts.append(data)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)

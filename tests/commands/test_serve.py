@@ -21,6 +21,7 @@ from tests.commands.programs import (
     Program,
     Programs,
     environment,
+    read_to_end,
 )
 
 LARGE = b"x" * 8_000_000
@@ -35,17 +36,6 @@ def connect(http: Http, request: str, *, buffer: int = 0) -> socket.socket:
     sock.connect(http.address)
     sock.sendall(f"{request} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     return sock
-
-
-def read_all(sock: socket.socket) -> bytes:
-    """Until the server hangs up, in whatever way."""
-    parts = []
-    try:
-        while data := sock.recv(65536):
-            parts.append(data)
-    except ConnectionResetError:
-        pass
-    return b"".join(parts)
 
 
 # Listening.
@@ -205,8 +195,8 @@ def test_a_signal_closes_the_channels_and_ends_it(
         # Answered after those two have been read.
         assert http.ask("GET", "/cam/next")[1] == b"0"
         server.interrupt(number)
-        assert b"Lp-Trickle-Closed: terminated" in read_all(waiting)
-        assert b'{"removed":["cam"]}' in read_all(feed)
+        assert b"Lp-Trickle-Closed: terminated" in read_to_end(waiting)
+        assert b'{"removed":["cam"]}' in read_to_end(feed)
     assert server.ends() == code
     assert server.says("closing the channels")
     assert server.out == b""
@@ -221,7 +211,7 @@ def test_a_reader_gets_what_there_is_before_it_ends(programs: Programs) -> None:
         server.says("closing the channels")
         assert server.runs
         # Chunked, or the like, around it.
-        assert read_all(reader).count(b"x") >= len(LARGE)
+        assert read_to_end(reader).count(b"x") >= len(LARGE)
     assert server.ends() == 130
 
 
@@ -241,9 +231,9 @@ def test_a_second_signal_ends_it_at_once(programs: Programs) -> None:
     with one, other:
         hurried.interrupt()
         assert hurried.ends() == 130
-        assert read_all(other).count(b"x") < len(LARGE)
+        assert read_to_end(other).count(b"x") < len(LARGE)
         other.close()
-        assert read_all(one).count(b"x") >= len(LARGE)  # that one waited for it
+        assert read_to_end(one).count(b"x") >= len(LARGE)  # that one waited for it
     assert patient.ends() == 130
 
 

@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.commands.programs import Http, Program, Programs
+from tests.commands.programs import Http, Program, Programs, read_to_end
 from tests.e2e.workers import (
     Walker,
     ask,
     connect,
     is_alive,
     names_at,
-    read_to_end,
     spread,
     wait_until,
     workers_of,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.programs import PATIENCE, Http, Programs
+from tests.commands.programs import PATIENCE, Http, Programs, read_to_end
 from tests.e2e.workers import (
     Walker,
     ask,
@@ -26,7 +26,6 @@ from tests.e2e.workers import (
     descriptors,
     is_alive,
     names_at,
-    read_to_end,
     spread,
     wait_until,
     workers_of,

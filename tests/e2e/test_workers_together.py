@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import PATIENCE, Http, Program, Programs
+from tests.commands.programs import PATIENCE, Http, Program, Programs, read_to_end
 from tests.e2e.workers import (
     Walker,
     connect,
     names_at,
-    read_to_end,
     spread,
     wait_until,
     workers_of,

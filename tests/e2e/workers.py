@@ -96,17 +96,6 @@ def connect(http: Http) -> socket.socket:
     return sock
 
 
-def read_to_end(sock: socket.socket) -> bytes:
-    """Until the server hangs up, in whatever way."""
-    parts = []
-    try:
-        while data := sock.recv(65536):
-            parts.append(data)
-    except ConnectionResetError:
-        pass
-    return b"".join(parts)
-
-
 def wait_until(condition: object) -> None:
     """Look again and again, until it is so."""
     assert callable(condition)
