@@ -253,7 +253,8 @@ def test_it_serves_on_when_nobody_takes_what_it_says() -> None:
         try:
             http = Http(server.stderr.readline().split()[-1].decode())
             number, said = 0, array("i", [0])
-            while said[0] < 4096:
+            # Of the first page, what has been read is used up.
+            while said[0] < 3500:
                 http.make(f"channel-{number}", b"data")
                 number += 1
                 fcntl.ioctl(server.stderr, termios.FIONREAD, said)

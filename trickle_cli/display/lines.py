@@ -11,6 +11,9 @@ def print_line(line: str) -> None:
     if sys.stderr is None:  # it was closed when we began; print would take stdout
         return
     try:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        # With one call: what goes to the same terminal elsewhere must not come between,
+        # and with PYTHONUNBUFFERED, print writes the end of a line by itself.
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
     except OSError:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
