@@ -18,7 +18,7 @@ def test_a_line_and_its_end_are_one_write(unbuffered: str) -> None:
         subprocess.run(
             [sys.executable, "-c", PROGRAM],
             check=True,
-            stderr=theirs,
+            stderr=theirs.fileno(),
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
         assert ours.recv(100) == b"one line\n"
