@@ -16,7 +16,7 @@ NUL, conflicting lengths and malformed chunks. Left to us, and done here:
 
 `feed` takes any split of the input and returns the events that are complete: a
 head (`Request` or `Response`); `bytes` of its body (small pieces are joined) and
-`END`, which a request without a body does not have; and, as the last event of a
+`END`, unless a request has no body, or has it with it; and, as the last event of a
 connection, `Malformed`. A second message in the same bytes follows in the same
 list, so a reader must bound what it feeds.
 
@@ -78,7 +78,11 @@ class Malformed(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request's head. Field names are in lower case, in the order of arrival."""
+    """A request's head. Field names are in lower case, in the order of arrival.
+
+    `has_body`: events of its body follow · `body` is all of it where, instead, it was
+    found to be whole together with the head.
+    """
 
     method: bytes
     target: bytes
@@ -86,6 +90,7 @@ class Request(NamedTuple):
     http10: bool
     keep_alive: bool
     has_body: bool
+    body: bytes | None = None
 
     def field(self, name: bytes) -> bytes | None:
         """The value of the first field called `name` (lower case)."""
@@ -318,12 +323,8 @@ class RequestParser(_Parser[RequestEvent]):
                 break
             target, body, end = found
             events.append(
-                Request(like.method, target, like.fields, False, True, like.has_body)
+                Request(like.method, target, like.fields, False, True, False, body)
             )
-            if body is not None:
-                if body:
-                    events.append(body)
-                events.append(END)
         return events, end
 
     def _get_to_know(self, data: bytes, request: Request) -> None:

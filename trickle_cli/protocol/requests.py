@@ -14,7 +14,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol import names
-from trickle_cli.protocol.familiar import MAX_DIGITS
 from trickle_cli.protocol.http1 import Field, Request
 from trickle_cli.protocol.ranges import ByteRange, parse_range
 from trickle_cli.protocol.responses import Answer, problem
@@ -173,8 +172,8 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
 class Asked(NamedTuple):
     """A request for a segment, and what it was found to mean."""
 
-    request: Request
-    place: bytes  # its target without the seq
+    fields: Sequence[Field]
+    place: int  # of the seq in its target
     wanted: Publish | Subscribe
 
 
@@ -182,22 +181,21 @@ def asked(request: Request, wanted: Operation) -> Asked | None:
     """To be held against later requests; None if it is not about a segment by number,
     to be read or written."""
     if isinstance(wanted, Publish | Subscribe) and wanted.seq >= 0:
-        return Asked(request, request.target.rpartition(b"/")[0], wanted)
+        return Asked(request.fields, request.target.rindex(b"/") + 1, wanted)
     return None
 
 
 def operation_like(request: Request, before: Asked) -> Publish | Subscribe | None:
     """What `request` asks for, if it is as one was `before`, but for the seq."""
-    like, place, wanted = before
-    # The fields are one object where the parser has found them to be the same bytes.
-    if request.fields is not like.fields or request.method != like.method:
+    fields, place, wanted = before
+    # The fields are one object where the parser has found that two heads are the same
+    # bytes, but for the number at the end of the target.
+    if request.fields is not fields:
         return None
-    head, _, digits = request.target.rpartition(b"/")
-    if head != place or not digits.isdigit() or len(digits) > MAX_DIGITS:
-        return None
+    seq = int(request.target[place:])
     if isinstance(wanted, Subscribe):
-        return Subscribe(wanted.channel, int(digits), *wanted[2:])
-    return Publish(wanted.channel, int(digits), *wanted[2:])
+        return Subscribe(wanted.channel, seq, *wanted[2:])
+    return Publish(wanted.channel, seq, *wanted[2:])
 
 
 def _path(target: bytes) -> bytes:

@@ -465,6 +465,34 @@ class Channel:
         self._grow(size, now)
         return rest
 
+    def add_whole(
+        self, seq: int, body: Sequence[bytes], size: int, owner: bytes
+    ) -> Sequence[Reader] | None:
+        """What `publish`, `write` and the end come to for a segment that has come
+        whole, in one step: returns what `write` does. None, and nothing is done, if
+        anything about it is out of the ordinary."""
+        segment = self._awaited.get(seq)
+        if (
+            seq != self.head
+            or self.closed
+            or self.flow is not None
+            or self.recording.log is not None
+            or size > self._limits.segment_size
+            or len(self._publications) >= self._limits.publications
+            or (segment is not None and segment.writers)
+        ):
+            return None
+        if segment is None:
+            segment = Segment(seq, self._tally)
+        now = self.written = segment.touched = self._clock()
+        self._begin(segment, now)
+        if owner != self.owner:
+            self.owner = owner
+        segment.owner = self.owner  # one object for all segments
+        rest = segment.append(body, size, end=True)
+        self._grow(size, now)
+        return rest
+
     def _fill(self, segment: Segment, chunks: Sequence[bytes], size: int) -> None:
         """Add `chunks`, after which the segment is full, and break it off."""
         if size:

@@ -222,7 +222,7 @@ class Connection:
             self._served += 1
             self._body_done = not event.has_body
             if self._ledger.record is not None:
-                self._open_entry(event.method, event.target)
+                self._open_entry(event)
             self._begin(self, event)
         elif isinstance(event, Malformed):
             self._refuse(event.status, event.reason)
@@ -330,8 +330,12 @@ class Connection:
 
     # The access log.
 
-    def _open_entry(self, method: bytes, target: bytes) -> None:
+    def _open_entry(self, request: Request | None) -> None:
+        method, target, body = b"", b"", None
+        if request is not None:
+            method, target, body = request.method, request.target, request.body
         self.entry = Entry(self.peer, method, target, time.time(), trio.current_time())
+        self.entry.received = len(body or b"")
 
     def began(self, status: int) -> None:
         """The answer begins."""
@@ -351,7 +355,7 @@ class Connection:
     def _refuse(self, status: int, reason: str) -> None:
         """Answer what cannot be understood, which ends the connection."""
         if self._ledger.record is not None and self.entry is None:
-            self._open_entry(b"", b"")
+            self._open_entry(None)
         self._request = None
         self.extra = ()
         self._body_done = False

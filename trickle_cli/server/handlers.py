@@ -59,7 +59,7 @@ from trickle_cli.server.consultation import consult
 from trickle_cli.server.delivery import Delivery
 from trickle_cli.server.gate import Gate, refusal
 from trickle_cli.server.hooks import Hook, describe
-from trickle_cli.server.intake import Intake
+from trickle_cli.server.intake import Intake, take_whole
 from trickle_cli.server.pages import show_channel
 from trickle_cli.server.partial import PartialDelivery, part_wanted
 from trickle_cli.server.stepwise import StepwiseDelivery
@@ -217,8 +217,10 @@ class Handlers:
             connection.answer(problem(417, "nothing but 100-continue is met here"))
             return
         channel = self._hub.get(wanted.channel)
+        body = request.body
         if channel is not None and not channel.closed:
-            self._start_intake(connection, request, wanted)
+            if body is None or not take_whole(connection, channel, wanted, body):
+                self._start_intake(connection, request, wanted)
         else:
             if channel is not None and not (wanted.seq in {0, NEXT} or wanted.reset):
                 raise ChannelNotFound(wanted.channel)
@@ -242,7 +244,7 @@ class Handlers:
         intake = Intake(connection, wanted, self._make, self._patience)
         intake.start(channel)
         if not request.has_body:
-            intake.take([], end=True)
+            intake.take([request.body] if request.body else [], end=True)
         elif wanted.expect:
             connection.send(CONTINUE)
 

@@ -23,6 +23,23 @@ from trickle_cli.server.answers import about, conflicting, full, not_stored
 from trickle_cli.server.connection import Connection
 
 
+def take_whole(
+    connection: Connection, channel: Channel, wanted: Publish, body: bytes
+) -> bool:
+    """Answer a POST whose body has come whole, if nothing about it is out of the
+    ordinary. False, and nothing is done, if it takes an `Intake`, to do the same."""
+    if wanted.offset or wanted.reset or not body:
+        return False
+    size = len(body)
+    rest = channel.add_whole(wanted.seq, [body], size, _owner(wanted.publisher))
+    if rest is None:
+        return False
+    if rest:
+        connection.run_errand(lambda: push_on(rest))
+    connection.published(channel.epoch, wanted.seq, size)
+    return True
+
+
 class Intake(Publication):
     """The exchange of one POST on `connection`.
 

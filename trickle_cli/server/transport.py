@@ -27,9 +27,9 @@ from trickle_cli.protocol.http1 import Buffer
 from trickle_cli.server.poller import Poller
 
 #: One read takes at most so many bytes. What is read at once is sent on at once, to all
-#: readers: that much of it still lies in the cache for the last of them, and with a head
-#: it fills two packets of the loopback, whose 65 483 bytes are also the most that Linux
-#: hands to a network card in one go. Twice as much costs up to a third more there.
+#: readers: so much of it still lies in the cache for the last of them, and with a head
+#: it fills two packets of the loopback (65 483 bytes each; Linux hands no more to a
+#: network card at once, either). Twice as much was seen to cost a third more.
 RECEIVE_SIZE: Final = 126 * 1024
 #: Linux takes at most 1024 buffers in one sendmsg (IOV_MAX).
 MAX_BUFFERS: Final = 1024
