@@ -4,9 +4,9 @@ A client asks for segment after segment, and publishes one after another, with t
 head to the byte but for the seq. To have llhttp take it apart again each time, field by
 field, and then to find out again what it means, is a good part of what a short segment
 costs. So when a read begins where a message begins, its head is held against the last
-one that llhttp has accepted, and what that was found to be holds again. Only what is
-plain and whole is recognized: digits, and a body of one chunk with its end. All else
-goes to llhttp, which alone decides what is well formed.
+one that llhttp has accepted, and what that was found to be holds again. Of what follows
+such a head, chunks that are plain and whole are recognized. All else goes to llhttp,
+which alone decides what is well formed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 HEAD_END: Final = b"\r\n\r\n"
 #: With so many digits a number is a seq, whatever they are (see `sequence.MAX_SEQ`).
 MAX_DIGITS: Final = 15
-_END: Final = b"\r\n0\r\n\r\n"
-_EMPTY_END: Final = b"\r\n"
+_CRLF: Final = b"\r\n"
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _SEGMENT: Final = re.compile(rb"(/[A-Za-z0-9._~%/-]*/)[0-9]+")
 
@@ -37,29 +36,34 @@ class Familiar(NamedTuple):
         """Bytes that a head like this one has at most."""
         return len(self.before) + MAX_DIGITS + len(self.after)
 
-    def find(self, raw: bytes, start: int) -> tuple[bytes, bytes | None, int] | None:
-        """The request that begins at `start`, if it is like this one, and whole: its
-        target, its body (None if it has none), and where it ends."""
-        if not raw.startswith(self.before, start):
+    def find(self, raw: bytes, start: int) -> tuple[bytes, int] | None:
+        """The head that begins at `start`, if it is like this one, and whole: its
+        target, and where it ends."""
+        before, after, target, _ = self
+        if not raw.startswith(before, start):
             return None
-        start += len(self.before)
-        end = raw.find(self.after, start, start + MAX_DIGITS + len(self.after))
+        start += len(before)
+        end = raw.find(after, start, start + MAX_DIGITS + len(after))
         digits = raw[start:end]
         if end < 0 or not digits.isdigit():
             return None
-        target = self.target + digits
-        end += len(self.after)
-        if not self.is_chunked:
-            return target, None, end
-        chunk = _CHUNK.match(raw, end)
-        if chunk is None:
-            return None
-        start = chunk.end()
-        end = start + int(chunk[1], 16)
-        rest = _END if end > start else _EMPTY_END
-        if not raw.startswith(rest, end):
-            return None
-        return target, raw[start:end], end + len(rest)
+        return target + digits, end + len(after)
+
+
+def find_chunks(raw: bytes, start: int) -> tuple[list[bytes], int, bool]:
+    """The chunks from `start` on, as far as they are plain, and whole: what is in them,
+    where they end, and whether they are the last."""
+    contents: list[bytes] = []
+    while (size := _CHUNK.match(raw, start)) is not None:
+        begin = size.end()
+        end = begin + int(size[1], 16)
+        if not raw.startswith(_CRLF, end):
+            break
+        start = end + len(_CRLF)
+        if end == begin:
+            return contents, start, True
+        contents.append(raw[begin:end])
+    return contents, start, False
 
 
 def familiar(raw: bytes, method: bytes, target: bytes, *, chunked: bool) -> Familiar:

@@ -33,7 +33,12 @@ from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import httptools
 
-from trickle_cli.protocol.familiar import HEAD_END, Familiar, familiar
+from trickle_cli.protocol.familiar import (
+    HEAD_END,
+    Familiar,
+    familiar,
+    find_chunks,
+)
 
 
 class HeadLimits(NamedTuple):
@@ -125,6 +130,13 @@ def _is_empty(fields: Sequence[Field]) -> bool:
     """Whether what `fields` announce is a body of no bytes."""
     length = _find(fields, b"content-length")
     return length is not None and not length.strip(b"0 \t")
+
+
+def _joined(pieces: list[bytes]) -> list[bytes]:
+    """`pieces` of a body; in one, where that costs less than to send on so many."""
+    if len(pieces) <= 1 or sum(map(len, pieces)) > LARGE_PIECE * len(pieces):
+        return pieces
+    return [b"".join(pieces)]
 
 
 class _Refused(Exception):
@@ -265,9 +277,7 @@ class _Parser(Generic[_EventT]):
 
     def _take_body(self) -> list[bytes]:
         body, self._body = self._body, []
-        if len(body) == 1 or sum(map(len, body)) > LARGE_PIECE * len(body):
-            return body
-        return [b"".join(body)]
+        return _joined(body)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields.append((name.lower(), value))
@@ -279,7 +289,7 @@ class _Parser(Generic[_EventT]):
 class RequestParser(_Parser[RequestEvent]):
     """The server's side: requests in."""
 
-    __slots__ = ("_is_between", "_keep_alive", "_known", "_target")
+    __slots__ = ("_is_between", "_keep_alive", "_known", "_target", "_unseen")
 
     _http: httptools.HttpRequestParser
 
@@ -289,6 +299,9 @@ class RequestParser(_Parser[RequestEvent]):
         self._keep_alive = True
         self._is_between = True  # what was fed so far ends with the end of a message
         self._known: tuple[Familiar, Request] | None = None
+        self._unseen = (
+            b""  # the head of the present message, where llhttp has not had it
+        )
         self._http = httptools.HttpRequestParser(self)
 
     def feed(self, data: Buffer) -> list[RequestEvent]:
@@ -300,8 +313,12 @@ class RequestParser(_Parser[RequestEvent]):
             if end == len(data):
                 return events
             rest = data[end:]
+            is_in_body = self._unseen != b""
+            if is_in_body:
+                super().feed(self._unseen)  # its event has been returned
+                self._unseen = b""
             more = super().feed(rest)
-            if more and isinstance(more[0], Request):
+            if more and isinstance(more[0], Request) and not is_in_body:
                 self._get_to_know(rest, more[0])
             events += more
         # An empty line ends all messages but those in the middle of their body.
@@ -310,21 +327,42 @@ class RequestParser(_Parser[RequestEvent]):
         return events
 
     def _recognize(self, data: bytes) -> tuple[list[RequestEvent], int]:
-        """The requests at the beginning of `data` that are like one before, and how
-        many bytes they have."""
+        """What `data` begins with that needs no llhttp: heads like one before, and
+        plain chunks. Its events, and how many bytes it has."""
         events: list[RequestEvent] = []
         end = 0
         if self._known is None or self._dead:
             return events, end
         known, like = self._known
+        method, _, fields, *_ = like
         while end < len(data):
-            found = known.find(data, end)
-            if found is None:
+            if self._unseen:
+                pieces, end, is_over = find_chunks(data, end)
+                events += _joined(pieces)
+                if not is_over:
+                    break
+                events.append(END)
+                self._unseen = b""
+                continue
+            head = known.find(data, end)
+            if head is None:
                 break
-            target, body, end = found
-            events.append(
-                Request(like.method, target, like.fields, False, True, False, body)
-            )
+            start, (target, end) = end, head
+            if not known.is_chunked:
+                events.append(Request(method, target, fields, False, True, False))
+                continue
+            pieces, after, is_over = find_chunks(data, end)
+            if is_over and len(pieces) <= 1:
+                body = pieces[0] if pieces else b""
+                events.append(Request(method, target, fields, False, True, False, body))
+            else:
+                events.append(Request(method, target, fields, False, True, True))
+                events += _joined(pieces)
+                if is_over:
+                    events.append(END)
+                else:
+                    self._unseen = data[start:end]
+            end = after
         return events, end
 
     def _get_to_know(self, data: bytes, request: Request) -> None:
