@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from hypothesis import given, strategies as st
 
+from trickle_cli.protocol.familiar import Familiar
 from trickle_cli.protocol.http1 import (
     END,
     HeadLimits,
@@ -13,7 +14,7 @@ from trickle_cli.protocol.http1 import (
     RequestEvent,
     RequestParser,
 )
-from trickle_cli.protocol.requests import asked, operation, operation_like
+from trickle_cli.protocol.requests import Publish, operation, operation_like
 
 FIELDS = b"Host: a\r\nX-Some: thing\r\n"
 
@@ -24,7 +25,7 @@ class Forgetful(RequestParser):
     __slots__ = ()
 
     def _get_to_know(self, data: bytes, request: Request) -> None:
-        pass
+        """Nothing is known ever."""
 
 
 def head(line: bytes, fields: bytes = FIELDS) -> bytes:
@@ -63,6 +64,11 @@ MESSAGES = [
             b"3\r\nabcd\r\n0\r\n\r\n",
         )
     ),
+    *(
+        head(b"POST " + path, CHUNKED) + b"1\r\nx\r\n0\r\n\r\n"
+        for path in (b"/dog/3", b"//7", b"/a/b/%ff~/8", b"/9", b"/x/" + b"1" * 16)
+    ),
+    head(b"POST /long" + b"g" * 130 + b"/5", CHUNKED) + b"0\r\n\r\n",
     head(b"POST /cam/5", FIELDS + b"Content-Length: 4\r\n") + b"\r\n\r\n",
     head(b"POST /cam/5", FIELDS + b"Content-Length: 3\r\n") + b"abc",
 ]
@@ -77,10 +83,12 @@ def fed(parser: RequestParser, data: bytes, cuts: list[int]) -> list[RequestEven
         for event in parser.feed(memoryview(data)[start:end]):
             if isinstance(event, bytes) and events and isinstance(events[-1], bytes):
                 events[-1] += event
-            elif isinstance(event, Request) and event.body is not None:
-                events.append(event._replace(has_body=True, body=None))
-                events += [event.body] if event.body else []
-                events.append(END)
+            elif isinstance(event, Request):
+                events.append(event._replace(like=None))
+                if event.body is not None:
+                    events[-1] = event._replace(has_body=True, body=None, like=None)
+                    events += [event.body] if event.body else []
+                    events.append(END)
             else:
                 events.append(event)
     return events
@@ -107,37 +115,81 @@ def test_whatever_comes_the_events_are_those_of_llhttp(
         assert fed(RequestParser(LIMITS), bytes(data), where) == expected
 
 
-def test_what_is_like_the_one_before_means_the_same_but_for_its_number() -> None:
+def test_what_is_like_one_before_means_the_same_but_for_its_path() -> None:
     parser = RequestParser()
     fields = CHUNKED + b"Lp-Trickle-Publisher: secret\r\nContent-Type: text/x\r\n"
     body = b"3\r\nabc\r\n0\r\n\r\n"
-    first, *_ = parser.feed(head(b"POST /a%20b/1", fields) + body)
+    parser.feed(head(b"POST /base/a%20b/1", fields) + body)
+    (first,) = parser.feed(head(b"POST /base/a%20b/2", fields) + body)
     assert isinstance(first, Request)
-    wanted = operation(first)
-    before = asked(first, wanted)  # type: ignore[arg-type] # it is one
-    assert before is not None
-    (second,) = parser.feed(head(b"POST /a%20b/12", fields) + body)
-    assert isinstance(second, Request)
-    assert (second.has_body, second.body) == (False, b"abc")
-    assert operation_like(second, before) == operation(second)
-    for other in (
-        head(b"GET /a%20b/12", fields) + body,
-        head(b"POST /c/12", fields) + body,
-        head(b"POST /a%20b/12", fields + b"More: x\r\n") + body,
-    ):
-        another = parser.feed(other)[0]
-        assert isinstance(another, Request)
-        assert operation_like(another, before) is None
+    assert first.like is not None
+    wanted = operation(first, b"/base/")
+    assert isinstance(wanted, Publish)
+    for path in (b"/base/a%20b/12", b"/base/c/007", b"/base/%C3%A4/0"):
+        (second,) = parser.feed(head(b"POST " + path, fields) + body)
+        assert isinstance(second, Request)
+        assert (second.has_body, second.body) == (False, b"abc")
+        assert second.like is first.like
+        found = operation_like(second, wanted, b"/base/")
+        assert found == operation(second, b"/base/")
+        assert isinstance(found, Publish)
+    for path in (b"/base/12", b"/c/12", b"/base/c/d/12", b"/base//12", b"/base/%ff/1"):
+        (other,) = parser.feed(head(b"POST " + path, fields) + body)
+        assert isinstance(other, Request)
+        assert other.like is first.like
+        assert operation_like(other, wanted, b"/base/") is None
+    other, *_ = parser.feed(head(b"POST /base/c/12", fields + b"More: x\r\n") + body)
+    assert isinstance(other, Request)
+    assert other.like is not first.like
+
+
+class Watched(RequestParser):
+    """Counts what llhttp is given."""
+
+    __slots__ = ("given",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def on_message_begin(self) -> None:
+        self.given += 1
 
 
 def test_most_requests_of_a_client_are_recognized() -> None:
     """Else all of this would be for nothing."""
-    parser = RequestParser()
-    (first,) = parser.feed(head(b"GET /cam/1"))
-    assert isinstance(first, Request)
-    events = parser.feed(head(b"GET /cam/2") + head(b"GET /cam/3"))
-    assert [event.target for event in events if isinstance(event, Request)] == [
-        b"/cam/2",
-        b"/cam/3",
-    ]
-    assert all(isinstance(e, Request) and e.fields is first.fields for e in events)
+    parser = Watched()
+    kinds = [parser.feed(head(b"GET /cam/1")), parser.feed(head(b"POST /a/1", CHUNKED))]
+    parser.feed(b"0\r\n\r\n")
+    assert parser.given == 2
+    kinds += map(
+        parser.feed,
+        (
+            head(b"GET /cam/2") + head(b"GET /dog/3"),
+            head(b"POST /b/1", CHUNKED) + b"1\r\nx\r\n0\r\n\r\n",
+            head(b"POST /b/2", CHUNKED),
+            b"1\r\nx\r\n",
+            b"2\r\nyz\r\n0\r\n\r\n" + head(b"GET /cam/4"),
+            head(b"POST /b/3", CHUNKED) + b"2\r\nab\r\n",
+            b"0\r\n\r\n",
+        ),
+    )
+    assert parser.given == 2
+    requests = [e for events in kinds for e in events if isinstance(e, Request)]
+    assert len(requests) == 8
+    assert len({id(request.like) for request in requests[2:]}) == 2
+    assert {type(request.like) for request in requests[2:]} == {Familiar}
+    assert sum(end is END for events in kinds for end in events) == 2
+
+
+def test_what_is_odd_in_a_body_is_for_llhttp() -> None:
+    parser = Watched()
+    parser.feed(head(b"POST /a/1", CHUNKED) + b"0\r\n\r\n")
+    parser.feed(head(b"POST /a/2", CHUNKED) + b"1\r\nx\r\n")
+    assert parser.given == 1
+    assert parser.feed(b"3;more=x\r\nab") == [b"ab"]
+    assert parser.given == 2
+    assert parser.feed(b"c\r\n0\r\nTrailer: x\r\n\r\n") == [b"c", END]
+    (third,) = parser.feed(head(b"POST /a/3", CHUNKED) + b"1\r\nz\r\n0\r\n\r\n")
+    assert isinstance(third, Request)
+    assert third.body == b"z"

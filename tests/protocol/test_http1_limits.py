@@ -26,6 +26,7 @@ from trickle_cli.protocol.http1 import (
     USUAL_LIMITS,
     HeadLimits,
     Malformed,
+    Request,
     RequestParser,
     ResponseParser,
     chunk,
@@ -296,8 +297,9 @@ def test_padding_counts_for_each_message_anew() -> None:
     padding = b"1;" + b"x" * (MAX_PADDING - 1000) + b"\r\ny\r\n"
     parser = RequestParser()
     for _ in range(5):
-        events = feed(parser, [POST, *bytewise(padding, 100), LAST_CHUNK])
-        assert events == [POST_EVENT, b"y", END]
+        head, *body = feed(parser, [POST, *bytewise(padding, 100), LAST_CHUNK])
+        assert isinstance(head, Request)
+        assert [head._replace(like=None), *body] == [POST_EVENT, b"y", END]
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000\r\n", b""])

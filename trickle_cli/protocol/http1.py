@@ -27,8 +27,7 @@ their bodies is at the end of this file.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import httptools
@@ -36,8 +35,9 @@ import httptools
 from trickle_cli.protocol.familiar import (
     HEAD_END,
     Familiar,
-    familiar,
     find_chunks,
+    find_head,
+    get_to_know,
 )
 
 
@@ -59,6 +59,7 @@ MAX_PADDING: Final = 16 * 1024
 _CHUNK_ALLOWANCE: Final = 16
 #: A head with one of these is not held against others.
 _ALONE: Final = frozenset({b"content-length", b"upgrade"})
+_NONE: Final[Mapping[bytes, Familiar]] = {}
 #: ": " and CRLF.
 _FIELD_OVERHEAD: Final = 4
 
@@ -86,7 +87,8 @@ class Request(NamedTuple):
     """A request's head. Field names are in lower case, in the order of arrival.
 
     `has_body`: events of its body follow · `body` is all of it where, instead, it was
-    found to be whole together with the head.
+    found to be whole together with the head · `like` is what it has in common with one
+    before, if that was seen.
     """
 
     method: bytes
@@ -96,6 +98,7 @@ class Request(NamedTuple):
     keep_alive: bool
     has_body: bool
     body: bytes | None = None
+    like: Familiar | None = None
 
     def field(self, name: bytes) -> bytes | None:
         """The value of the first field called `name` (lower case)."""
@@ -289,7 +292,14 @@ class _Parser(Generic[_EventT]):
 class RequestParser(_Parser[RequestEvent]):
     """The server's side: requests in."""
 
-    __slots__ = ("_is_between", "_keep_alive", "_known", "_target", "_unseen")
+    __slots__ = (
+        "_is_between",
+        "_keep_alive",
+        "_known",
+        "_short",
+        "_target",
+        "_unseen",
+    )
 
     _http: httptools.HttpRequestParser
 
@@ -298,18 +308,23 @@ class RequestParser(_Parser[RequestEvent]):
         self._target = b""
         self._keep_alive = True
         self._is_between = True  # what was fed so far ends with the end of a message
-        self._known: tuple[Familiar, Request] | None = None
+        self._known: Mapping[bytes, Familiar] = _NONE
+        self._short = min(limits.size, limits.target)  # no limit forbids such a head
         self._unseen = (
             b""  # the head of the present message, where llhttp has not had it
         )
         self._http = httptools.HttpRequestParser(self)
+
+    def close(self) -> None:
+        super().close()
+        self._known = _NONE
 
     def feed(self, data: Buffer) -> list[RequestEvent]:
         if not self._is_between:
             events = super().feed(data)
         else:
             data = bytes(data)
-            events, end = self._recognize(data)
+            events, end = self._recognize(data) if self._known else ([], 0)
             if end == len(data):
                 return events
             rest = data[end:]
@@ -331,10 +346,6 @@ class RequestParser(_Parser[RequestEvent]):
         plain chunks. Its events, and how many bytes it has."""
         events: list[RequestEvent] = []
         end = 0
-        if self._known is None or self._dead:
-            return events, end
-        known, like = self._known
-        method, _, fields, *_ = like
         while end < len(data):
             if self._unseen:
                 pieces, end, is_over = find_chunks(data, end)
@@ -344,41 +355,33 @@ class RequestParser(_Parser[RequestEvent]):
                 events.append(END)
                 self._unseen = b""
                 continue
-            head = known.find(data, end)
-            if head is None:
+            head = find_head(data, end, self._known)
+            if head is None or head[2] - end > self._short:
                 break
-            start, (target, end) = end, head
-            if not known.is_chunked:
-                events.append(Request(method, target, fields, False, True, False))
-                continue
-            pieces, after, is_over = find_chunks(data, end)
-            if is_over and len(pieces) <= 1:
-                body = pieces[0] if pieces else b""
-                events.append(Request(method, target, fields, False, True, False, body))
-            else:
-                events.append(Request(method, target, fields, False, True, True))
-                events += _joined(pieces)
-                if is_over:
-                    events.append(END)
+            start, (like, target, end) = end, head
+            method, fields = like.method, like.fields
+            follows, body = False, None
+            if like.is_chunked:
+                pieces, after, is_over = find_chunks(data, end)
+                if is_over and len(pieces) <= 1:
+                    body, end = pieces[0] if pieces else b"", after
                 else:
-                    self._unseen = data[start:end]
-            end = after
+                    follows, self._unseen = True, data[start:end]
+            events.append(
+                Request(method, target, fields, False, True, follows, body, like)
+            )
         return events, end
 
     def _get_to_know(self, data: bytes, request: Request) -> None:
         """Remember what `request`, with which `data` begins, is like."""
-        self._known = None
         if not self._keep_alive or self._malformed is not None:
             return
         for name, _ in request.fields:
             if name in _ALONE:
                 return
-        with suppress(ValueError):
-            method, target, has_body = request.method, request.target, request.has_body
-            known = familiar(data, method, target, chunked=has_body)
-            limits = self._limits
-            if known.size <= min(limits.size, limits.target):
-                self._known = known, request
+        known = get_to_know(data, request.fields, is_chunked=request.has_body)
+        if known is not None:
+            self._known = {**self._known, known.method: known}
 
     @property
     def in_head(self) -> bool:

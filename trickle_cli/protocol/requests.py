@@ -169,33 +169,31 @@ def operation(request: Request, base_path: bytes = b"/") -> Operation | Answer:
     return _on_segment(request, channel, rest)
 
 
-class Asked(NamedTuple):
-    """A request for a segment, and what it was found to mean."""
-
-    fields: Sequence[Field]
-    place: int  # of the seq in its target
-    wanted: Publish | Subscribe
-
-
-def asked(request: Request, wanted: Operation) -> Asked | None:
-    """To be held against later requests; None if it is not about a segment by number,
-    to be read or written."""
-    if isinstance(wanted, Publish | Subscribe) and wanted.seq >= 0:
-        return Asked(request.fields, request.target.rindex(b"/") + 1, wanted)
-    return None
-
-
-def operation_like(request: Request, before: Asked) -> Publish | Subscribe | None:
-    """What `request` asks for, if it is as one was `before`, but for the seq."""
-    fields, place, wanted = before
-    # The fields are one object where the parser has found that two heads are the same
-    # bytes, but for the number at the end of the target.
-    if request.fields is not fields:
+def operation_like(
+    request: Request, before: Publish | Subscribe, base_path: bytes = b"/"
+) -> Publish | Subscribe | None:
+    """What `request` asks for, if that is as it was `before`, when a request of the
+    same method and fields was about a segment, but for its path."""
+    place, _, digits = request.target.rpartition(b"/")
+    channel = _channel_at(place, base_path)
+    seq = parse_seq(digits)
+    if channel is None or seq is None or seq < 0:
         return None
-    seq = int(request.target[place:])
-    if isinstance(wanted, Subscribe):
-        return Subscribe(wanted.channel, seq, *wanted[2:])
-    return Publish(wanted.channel, seq, *wanted[2:])
+    if isinstance(before, Subscribe):
+        return Subscribe(channel, seq, *before[2:])
+    return Publish(channel, seq, *before[2:])
+
+
+@lru_cache(maxsize=1024)
+def _channel_at(path: bytes, base_path: bytes) -> str | None:
+    """The channel whose segments have paths that begin with `path`, if any."""
+    part = path[len(base_path) :]
+    if not path.startswith(base_path) or b"/" in part or part in _PAGE_PARTS:
+        return None
+    try:
+        return names.unquote_channel(part)
+    except BadAddress:
+        return None
 
 
 def _path(target: bytes) -> bytes:

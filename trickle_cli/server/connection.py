@@ -35,7 +35,6 @@ from trickle_cli.protocol.http1 import (
     RequestEvent,
     RequestParser,
 )
-from trickle_cli.protocol.requests import Asked
 from trickle_cli.protocol.responses import (
     Answer,
     encode,
@@ -88,9 +87,8 @@ class Connection:
 
     `peer` is who is at the other end, for a person. Of the present request, `caller` is
     who asks, as far as rights go; `extra` are fields that go into its answer, and
-    `entry` is what there will be of it in the access log, if there is one. `asked` is
-    what it, or one like it before, was found to mean. `hold` is what is kept for the
-    peer, if it reads a lossless channel.
+    `entry` is what there will be of it in the access log, if there is one. `hold` is
+    what is kept for the peer, if it reads a lossless channel.
     """
 
     __slots__ = (
@@ -113,7 +111,6 @@ class Connection:
         "_seen",
         "_served",
         "_since",
-        "asked",
         "caller",
         "entry",
         "exchange",
@@ -138,7 +135,6 @@ class Connection:
         self.transport = transport
         self.peer = peer
         self.caller: Caller = EVERYTHING
-        self.asked: Asked | None = None
         self.extra: tuple[Field, ...] = ()
         self.hold: Hold | None = None
         self.exchange: Exchange | None = None

@@ -32,7 +32,6 @@ from trickle_cli.protocol.requests import (
     Publish,
     ShowChannel,
     Subscribe,
-    asked,
     operation,
     operation_like,
 )
@@ -95,15 +94,17 @@ class Handlers:
         """Answer `request`, or leave an exchange on `connection` that will."""
         connection.extra = ()
         wanted: Operation | None = None
-        if connection.asked is not None:
-            wanted = operation_like(request, connection.asked)
+        like = request.like
+        if like is not None and like.meaning is not None:
+            wanted = operation_like(request, like.meaning, self._base_path)
         if wanted is None:
             found = operation(request, self._base_path)
             if isinstance(found, Answer):
                 connection.answer(found)
                 return
             wanted = found
-            connection.asked = asked(request, wanted)
+            if like is not None and isinstance(wanted, Publish | Subscribe):
+                like.meaning = wanted
         refused = self._gate.admit(connection, request, wanted)
         if refused is not None:
             connection.answer(refused)
