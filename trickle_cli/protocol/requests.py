@@ -173,15 +173,15 @@ def operation_like(
     request: Request, before: Publish | Subscribe, base_path: bytes = b"/"
 ) -> Publish | Subscribe | None:
     """What `request` asks for, if that is as it was `before`, when a request of the
-    same method and fields was about a segment, but for its path."""
+    same method and fields was about a segment, but for its path: which ends with a
+    number, or the parser would not have found it like another."""
     place, _, digits = request.target.rpartition(b"/")
     channel = _channel_at(place, base_path)
-    seq = parse_seq(digits)
-    if channel is None or seq is None or seq < 0:
+    if channel is None:
         return None
     if isinstance(before, Subscribe):
-        return Subscribe(channel, seq, *before[2:])
-    return Publish(channel, seq, *before[2:])
+        return Subscribe(channel, int(digits), *before[2:])
+    return Publish(channel, int(digits), *before[2:])
 
 
 @lru_cache(maxsize=1024)
