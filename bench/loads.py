@@ -34,27 +34,38 @@ class Crowd:
 
 
 def attached(
-    options: dict[str, Any], role: str, size: int, *, skips: bool = False
+    options: dict[str, Any],
+    role: str,
+    size: int,
+    *,
+    first: int = 0,
+    skips: bool = False,
 ) -> list[Reader]:
-    """`readers` readers for each of `channels` channels."""
+    """`readers` readers for each of `channels` channels, from segment `first` on."""
     kind, port = options["kind"], options["port"]
     readers = []
     for channel in options["channels"]:
         for _ in range(options["readers"]):
-            readers.append(Reader(kind, port, channel, bare=size, skips=skips))
-            readers[-1].attach(role)
+            reader = Reader(kind, port, channel, bare=size, first=first, skips=skips)
+            reader.attach(role)
+            readers.append(reader)
     return readers
 
 
 def bulk(options: dict[str, Any]) -> None:
-    """Segments of `size` bytes in chunks of `chunk`, to many readers of one channel."""
+    """Segments of `size` bytes in chunks of `chunk`, to many readers of one channel,
+    which has had `before` others."""
     size, chunk = options["size"], options["chunk"]
     (channel,) = options["channels"]
     writer = Writer(options["kind"], options["port"], channel)
     writer.attach("P")
     # The floor's readers are sent everything; ours ask for each segment.
     is_bare = writer.is_bare
-    crowd = Crowd(attached(options, "S" if is_bare else "R", size))
+    before = 0 if is_bare else options.get("before", 0)
+    for _ in range(before):
+        writer.whole(b"x" * size)
+        writer.answers.wait()
+    crowd = Crowd(attached(options, "S" if is_bare else "R", size, first=before))
     data = b"x" * chunk
     wait_to_go()
     for _ in range(options["segments"]):

@@ -121,17 +121,24 @@ def _number(fields: bytes, name: bytes) -> int:
 
 
 class Reader:
-    """Gets one segment after another. `size` are the bytes of the one it is at. One
-    that `skips` goes on with the latest when it has come too late, and one that does
-    not takes that for an error."""
+    """Gets one segment after another, from `first` on. `size` are the bytes of the one
+    it is at. One that `skips` goes on with the latest when it has come too late, and
+    one that does not takes that for an error."""
 
     def __init__(
-        self, kind: str, port: int, channel: str, *, bare: int, skips: bool = False
+        self,
+        kind: str,
+        port: int,
+        channel: str,
+        *,
+        bare: int,
+        first: int = 0,
+        skips: bool = False,
     ) -> None:
         self.peer = connected(kind, port)
         self._is_bare = kind.startswith("bare")
         self._channel = channel
-        self._seq = 0
+        self._seq = first
         size = bare if self._is_bare else 0
         self._answers = Answers(self.peer, bare=size, skips=skips)
 

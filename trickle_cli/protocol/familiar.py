@@ -61,7 +61,7 @@ def get_to_know(
 
 
 def find_head(
-    data: bytes, start: int, known: Mapping[bytes, Familiar]
+    data: bytes | bytearray | memoryview, start: int, known: Mapping[bytes, Familiar]
 ) -> tuple[Familiar, bytes, int] | None:
     """The head that begins at `start`, if it is one of those `known` by their methods:
     which, its target, and where it ends."""
@@ -70,23 +70,26 @@ def find_head(
         return None
     method, target = line.groups()
     like = known.get(method)
-    end = line.end()
-    if like is None or not data.startswith(like.raw, end):
+    if like is None:
         return None
-    return like, target, end + len(like.raw)
+    start = line.end()
+    end = start + len(like.raw)
+    return (like, target, end) if bytes(data[start:end]) == like.raw else None
 
 
-def find_chunks(data: bytes, start: int) -> tuple[list[bytes], int, bool]:
+def find_chunks(
+    data: bytes | bytearray | memoryview, start: int
+) -> tuple[list[bytes], int, bool]:
     """The chunks from `start` on, as far as they are plain, and whole: what is in them,
     where they end, and whether they are the last."""
     contents: list[bytes] = []
     while (size := _CHUNK.match(data, start)) is not None:
         begin = size.end()
         end = begin + int(size[1], 16)
-        if not data.startswith(_CRLF, end):
+        if data[end : end + len(_CRLF)] != _CRLF:
             break
         start = end + len(_CRLF)
         if end == begin:
             return contents, start, True
-        contents.append(data[begin:end])
+        contents.append(bytes(data[begin:end]))
     return contents, start, False

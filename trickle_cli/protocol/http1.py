@@ -323,7 +323,6 @@ class RequestParser(_Parser[RequestEvent]):
         if not self._is_between:
             events = super().feed(data)
         else:
-            data = bytes(data)
             events, end = self._recognize(data) if self._known else ([], 0)
             if end == len(data):
                 return events
@@ -334,14 +333,14 @@ class RequestParser(_Parser[RequestEvent]):
                 self._unseen = b""
             more = super().feed(rest)
             if more and isinstance(more[0], Request) and not is_in_body:
-                self._get_to_know(rest, more[0])
+                self._get_to_know(bytes(rest[: self._short]), more[0])
             events += more
         # An empty line ends all messages but those in the middle of their body.
         in_message = self._in_body or self._dead
         self._is_between = not in_message and bytes(data[-4:]) == HEAD_END
         return events
 
-    def _recognize(self, data: bytes) -> tuple[list[RequestEvent], int]:
+    def _recognize(self, data: Buffer) -> tuple[list[RequestEvent], int]:
         """What `data` begins with that needs no llhttp: heads like one before, and
         plain chunks. Its events, and how many bytes it has."""
         events: list[RequestEvent] = []
@@ -366,7 +365,7 @@ class RequestParser(_Parser[RequestEvent]):
                 if is_over and len(pieces) <= 1:
                     body, end = pieces[0] if pieces else b"", after
                 else:
-                    follows, self._unseen = True, data[start:end]
+                    follows, self._unseen = True, bytes(data[start:end])
             events.append(
                 Request(method, target, fields, False, True, follows, body, like)
             )
