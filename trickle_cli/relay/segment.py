@@ -32,8 +32,9 @@ from typing import Any, Final
 
 import trio
 
-#: Readers pushed to before other tasks get their turn.
-PUSH_BATCH: Final = 256
+#: Readers pushed to before other tasks get their turn: some 6 ms of short segments.
+#: What comes after that costs half as much again for each reader.
+PUSH_BATCH: Final = 512
 #: Appends are merged into chunks of up to this many bytes.
 SMALL_CHUNK: Final = 4096
 
