@@ -71,6 +71,9 @@ MESSAGES = [
     head(b"POST /long" + b"g" * 130 + b"/5", CHUNKED) + b"0\r\n\r\n",
     head(b"POST /cam/5", FIELDS + b"Content-Length: 4\r\n") + b"\r\n\r\n",
     head(b"POST /cam/5", FIELDS + b"Content-Length: 3\r\n") + b"abc",
+    head(b"POST /cam/6", FIELDS + b"Content-Length: 3\r\n") + b"\r\n0",
+    head(b"POST /cam/6", FIELDS + b"Content-Length: 0\r\n"),
+    head(b"GET /cam/6", FIELDS + b"Content-Length: 2\r\n") + b"GE",
 ]
 
 
@@ -153,6 +156,7 @@ class Watched(RequestParser):
         self.given = 0
 
     def on_message_begin(self) -> None:
+        super().on_message_begin()
         self.given += 1
 
 
@@ -180,6 +184,24 @@ def test_most_requests_of_a_client_are_recognized() -> None:
     assert len({id(request.like) for request in requests[2:]}) == 2
     assert {type(request.like) for request in requests[2:]} == {Familiar}
     assert sum(end is END for events in kinds for end in events) == 2
+
+
+def test_bodies_of_the_same_length_are_recognized_when_they_are_whole() -> None:
+    parser = Watched()
+    fields = FIELDS + b"Content-Length: 4\r\n"
+    parser.feed(head(b"POST /a/1", fields) + b"abcd")
+    (second,) = parser.feed(head(b"POST /b/2", fields) + b"efgh")
+    assert isinstance(second, Request)
+    assert (second.has_body, second.body) == (False, b"efgh")
+    assert parser.given == 1
+    third, text = parser.feed(head(b"POST /b/3", fields) + b"ij")
+    assert isinstance(third, Request)
+    assert (third.has_body, third.body, text) == (True, None, b"ij")
+    assert parser.feed(b"kl") == [b"kl", END]
+    assert parser.given == 2
+    (fourth,) = parser.feed(head(b"POST /b/4", fields) + b"mnop")
+    assert isinstance(fourth, Request)
+    assert fourth.body == b"mnop"
 
 
 def test_what_is_odd_in_a_body_is_for_llhttp() -> None:

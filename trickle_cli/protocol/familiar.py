@@ -27,28 +27,31 @@ _LINE: Final = re.compile(
 
 class Familiar:
     """The heads of a `method` that have the same `fields`, which are `raw` to the end
-    of the head. `is_chunked`: a body follows. `meaning` is for others to keep what they
-    have found out about them."""
+    of the head. A body follows if it `is_chunked`, or has a `length`. `meaning` is for
+    others to keep what they have found out about them."""
 
-    __slots__ = ("fields", "is_chunked", "meaning", "method", "raw")
+    __slots__ = ("fields", "is_chunked", "length", "meaning", "method", "raw")
 
     def __init__(
         self,
         method: bytes,
         fields: Sequence[tuple[bytes, bytes]],
         raw: bytes,
-        is_chunked: bool,  # noqa: FBT001
     ) -> None:
         self.method = method
         self.fields = fields
         self.raw = raw
-        self.is_chunked = is_chunked
+        self.is_chunked = False
+        self.length: int | None = None
+        for name, value in fields:  # which have been accepted: there is one of them
+            if name == b"transfer-encoding":
+                self.is_chunked = True
+            elif name == b"content-length":
+                self.length = int(value)
         self.meaning: Any = None
 
 
-def get_to_know(
-    data: bytes, fields: Sequence[tuple[bytes, bytes]], *, is_chunked: bool
-) -> Familiar | None:
+def get_to_know(data: bytes, fields: Sequence[tuple[bytes, bytes]]) -> Familiar | None:
     """The kind of head that `data` begins with, which has been accepted and has these
     `fields`; None if it is not one that comes again."""
     line = _LINE.match(data)
@@ -57,7 +60,7 @@ def get_to_know(
     end = data.find(HEAD_END, line.end() - len(_CRLF)) + len(HEAD_END)
     if end < line.end():
         return None
-    return Familiar(line[1], fields, data[line.end() : end], is_chunked)
+    return Familiar(line[1], fields, data[line.end() : end])
 
 
 def find_head(

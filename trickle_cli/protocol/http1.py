@@ -33,7 +33,6 @@ from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 import httptools
 
 from trickle_cli.protocol.familiar import (
-    HEAD_END,
     Familiar,
     find_chunks,
     find_head,
@@ -57,8 +56,6 @@ LARGE_PIECE: Final = 8 * 1024
 MAX_PADDING: Final = 16 * 1024
 #: What a chunk may cost without being counted as padding: "1;x\r\n" and CRLF.
 _CHUNK_ALLOWANCE: Final = 16
-#: A head with one of these is not held against others.
-_ALONE: Final = frozenset({b"content-length", b"upgrade"})
 _NONE: Final[Mapping[bytes, Familiar]] = {}
 #: ": " and CRLF.
 _FIELD_OVERHEAD: Final = 4
@@ -335,9 +332,6 @@ class RequestParser(_Parser[RequestEvent]):
             if more and isinstance(more[0], Request) and not is_in_body:
                 self._get_to_know(bytes(rest[: self._short]), more[0])
             events += more
-        # An empty line ends all messages but those in the middle of their body.
-        in_message = self._in_body or self._dead
-        self._is_between = not in_message and bytes(data[-4:]) == HEAD_END
         return events
 
     def _recognize(self, data: Buffer) -> tuple[list[RequestEvent], int]:
@@ -357,10 +351,17 @@ class RequestParser(_Parser[RequestEvent]):
             head = find_head(data, end, self._known)
             if head is None or head[2] - end > self._short:
                 break
-            start, (like, target, end) = end, head
+            like, target, body_start = head
+            length = like.length
+            if length is not None and len(data) - body_start < length:
+                break  # it would have to be known how much is still to come
+            start, end = end, body_start
             method, fields = like.method, like.fields
             follows, body = False, None
-            if like.is_chunked:
+            if length is not None:
+                end += length
+                body = bytes(data[body_start:end])
+            elif like.is_chunked:
                 pieces, after, is_over = find_chunks(data, end)
                 if is_over and len(pieces) <= 1:
                     body, end = pieces[0] if pieces else b"", after
@@ -375,10 +376,9 @@ class RequestParser(_Parser[RequestEvent]):
         """Remember what `request`, with which `data` begins, is like."""
         if not self._keep_alive or self._malformed is not None:
             return
-        for name, _ in request.fields:
-            if name in _ALONE:
-                return
-        known = get_to_know(data, request.fields, is_chunked=request.has_body)
+        if request.field(b"upgrade") is not None:
+            return
+        known = get_to_know(data, request.fields)
         if known is not None:
             self._known = {**self._known, known.method: known}
 
@@ -387,6 +387,9 @@ class RequestParser(_Parser[RequestEvent]):
         """Whether a head has begun (as far as its target, if it shares its bytes with
         the end of another message) and is not complete."""
         return self._head_fed > 0 or self._target != b""
+
+    def on_message_begin(self) -> None:
+        self._is_between = False
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -423,6 +426,7 @@ class RequestParser(_Parser[RequestEvent]):
         if not self._keep_alive:
             self._dead = True
             raise _Refused  # what follows: llhttp would keep HTTP/1.0 alive
+        self._is_between = True
 
 
 class ResponseParser(_Parser[ResponseEvent]):
