@@ -95,7 +95,7 @@ class Toy:
         if isinstance(event, Request):
             if event.has_body:
                 return event, []
-            waiting.append((event, b""))
+            waiting.append((event, event.body or b""))
         elif open_ is not None and isinstance(event, bytes):
             open_[1].append(event)
         elif open_ is not None and event is END:

@@ -270,7 +270,7 @@ def test_what_is_lost_is_told_to_those_who_want_quiet_too(programs: Programs) ->
 def test_a_segment_that_breaks_off_for_good_is_a_failure(programs: Programs) -> None:
     server, http = programs.serve("--channel", "cam")
     publisher = programs.start("pub", f"{http.url}/cam")
-    program = programs.start("sub", "--retry-for", "1s", f"{http.url}/cam")
+    program = programs.start("sub", "--retry-for", "6s", f"{http.url}/cam")
     publisher.feed(b"so far")
     program.writes(b"so far")
     publisher.process.kill()
@@ -286,7 +286,7 @@ def test_a_server_that_comes_back_without_the_channel_has_lost_it(
 ) -> None:
     server, http = programs.serve("--channel", "cam")
     http.add("cam", 0, b"zero")
-    program = programs.start("sub", "--retry-for", "1s", f"{http.url}/cam")
+    program = programs.start("sub", "--retry-for", "6s", f"{http.url}/cam")
     program.writes(b"zero")
     server.process.kill()
     program.says(f"cannot reach {http.url}")
@@ -313,7 +313,7 @@ def test_a_server_that_stays_away_is_given_up_and_after_how_long_is_said(
     *_, line = (line for line in program.err.splitlines() if "cannot reach" in line)
     assert re.fullmatch(
         rf"trickle {command}: cannot reach {http.url}: connection refused"
-        r" — is a server running there\? \(trickle serve\); gave up after [12] s",
+        r" — is a server running there\? \(trickle serve\); gave up after [0-9]+ s",
         line,
     )
 
