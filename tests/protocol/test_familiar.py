@@ -215,3 +215,31 @@ def test_what_is_odd_in_a_body_is_for_llhttp() -> None:
     (third,) = parser.feed(head(b"POST /a/3", CHUNKED) + b"1\r\nz\r\n0\r\n\r\n")
     assert isinstance(third, Request)
     assert third.body == b"z"
+
+
+def test_many_chunks_are_for_llhttp() -> None:
+    """It takes them apart quicker, once it has been told of the head."""
+    parser = Watched()
+    parser.feed(head(b"POST /a/1", CHUNKED) + b"0\r\n\r\n")
+    many = b"1\r\nx\r\n" * 1000
+    request, *pieces = parser.feed(head(b"POST /a/2", CHUNKED) + many)
+    assert isinstance(request, Request)
+    assert b"".join(p for p in pieces if isinstance(p, bytes)) == b"x" * 1000
+    assert len(pieces) <= 2
+    assert parser.given == 2
+    assert parser.feed(b"1\r\ny\r\n0\r\n\r\n") == [b"y", END]
+    parser.feed(head(b"POST /a/3", CHUNKED))
+    assert parser.given == 2
+    assert len(parser.feed(many)) <= 2
+    assert parser.given == 3
+
+
+def test_an_empty_line_between_messages_begins_no_head() -> None:
+    for apart in (True, False):
+        parser = RequestParser()
+        for seq in range(10_000):
+            message = head(b"POST /a/%d" % seq, CHUNKED) + b"1\r\nx\r\n0\r\n\r\n"
+            pieces = [message, b"\r\n"] if apart else [message + b"\r\n"]
+            events = [event for piece in pieces for event in parser.feed(piece)]
+            assert isinstance(events[0], Request)
+            assert apart or not parser.in_head

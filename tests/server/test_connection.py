@@ -11,7 +11,12 @@ import trio.testing
 from tests.server.conftest import Running
 from tests.server.peer import Peer, until
 from trickle_cli.server import Server, ServerConfig
-from trickle_cli.server.connection import DISCARD_BYTES, MAX_PIPELINED, Connection
+from trickle_cli.server.connection import (
+    DISCARD_BYTES,
+    MAX_PIPELINED,
+    MAX_PIPELINED_BYTES,
+    Connection,
+)
 from trickle_cli.server.transport import RECEIVE_SIZE
 
 GET = b"GET /cam/%d HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -70,6 +75,43 @@ async def test_too_much_behind_a_waiting_get_holds_the_peer_back(
         assert (await peer.hear()).body == b"x"
         for _ in range(many):
             assert (await peer.hear()).body == b"1"
+
+
+async def test_bodies_behind_a_waiting_get_are_held_back_by_their_bytes(
+    running: Running,
+) -> None:
+    channel = running.hub.create("cam")
+    running.hub.create("dog")
+    peer = await running.connect()
+    await peer.send(GET % 0)
+    await until(lambda: channel.readers == 1)
+    (connection,) = running.server._connections
+    many, body = 300, b"x" * 60_000
+    posts = [post(seq, body).replace(b"/cam/", b"/dog/") for seq in range(many)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.send, b"".join(posts))
+        await until(lambda: connection._queued > MAX_PIPELINED_BYTES)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert connection._queued <= MAX_PIPELINED_BYTES + RECEIVE_SIZE
+        publisher = await running.connect()
+        await publisher.send(post(0, b"x"))
+        assert (await peer.hear()).body == b"x"
+        for seq in range(many):
+            assert (await peer.hear("POST"))["Lp-Trickle-Seq"] == str(seq)
+
+
+async def test_who_asks_whether_to_go_on_is_told_so_each_time(
+    running: Running,
+) -> None:
+    peer = await running.connect()
+    fields = b"HTTP/1.1\r\nExpect: 100-continue\r\n"
+    for seq in range(3):
+        await peer.send(post(seq, b"x").replace(b"HTTP/1.1\r\n", fields))
+        go_on = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+        heard = b""
+        while not heard.endswith(b"Content-Length: 0\r\n\r\n"):
+            heard += await peer.stream.receive_some()
+        assert heard.startswith(go_on)
 
 
 async def test_a_connection_of_many_requests_lets_others_in(running: Running) -> None:

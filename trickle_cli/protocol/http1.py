@@ -57,6 +57,7 @@ MAX_PADDING: Final = 16 * 1024
 #: What a chunk may cost without being counted as padding: "1;x\r\n" and CRLF.
 _CHUNK_ALLOWANCE: Final = 16
 _NONE: Final[Mapping[bytes, Familiar]] = {}
+_NO_PIECES: Final[list[bytes]] = []
 #: ": " and CRLF.
 _FIELD_OVERHEAD: Final = 4
 
@@ -304,7 +305,8 @@ class RequestParser(_Parser[RequestEvent]):
         super().__init__(limits)
         self._target = b""
         self._keep_alive = True
-        self._is_between = True  # what was fed so far ends with the end of a message
+        self._is_between = True  # what was fed so far ends with the end of a message,
+        # and another may come
         self._known: Mapping[bytes, Familiar] = _NONE
         self._short = min(limits.size, limits.target)  # no limit forbids such a head
         self._unseen = (
@@ -331,6 +333,8 @@ class RequestParser(_Parser[RequestEvent]):
             more = super().feed(rest)
             if more and isinstance(more[0], Request) and not is_in_body:
                 self._get_to_know(bytes(rest[: self._short]), more[0])
+            elif end and self._is_between:
+                self._head_fed = 0  # what comes after a message may be an empty line
             events += more
         return events
 
@@ -344,7 +348,7 @@ class RequestParser(_Parser[RequestEvent]):
                 pieces, end, is_over = find_chunks(data, end)
                 events += _joined(pieces)
                 if not is_over:
-                    break
+                    break  # or it is too much
                 events.append(END)
                 self._unseen = b""
                 continue
@@ -357,19 +361,25 @@ class RequestParser(_Parser[RequestEvent]):
                 break  # it would have to be known how much is still to come
             start, end = end, body_start
             method, fields = like.method, like.fields
-            follows, body = False, None
+            pieces, body, is_over = _NO_PIECES, None, True
             if length is not None:
                 end += length
                 body = bytes(data[body_start:end])
             elif like.is_chunked:
-                pieces, after, is_over = find_chunks(data, end)
+                pieces, end, is_over = find_chunks(data, body_start)
                 if is_over and len(pieces) <= 1:
-                    body, end = pieces[0] if pieces else b"", after
-                else:
-                    follows, self._unseen = True, bytes(data[start:end])
+                    body = pieces[0] if pieces else b""
+            self._head_fed = 0  # of empty lines before it
+            follows = like.is_chunked and body is None
             events.append(
                 Request(method, target, fields, False, True, follows, body, like)
             )
+            if follows:
+                events += _joined(pieces)
+                if not is_over:
+                    self._unseen = bytes(data[start:body_start])
+                    break
+                events.append(END)
         return events, end
 
     def _get_to_know(self, data: bytes, request: Request) -> None:

@@ -51,11 +51,13 @@ _log = logging.getLogger(__name__)
 
 #: Requests served out of one read before others get a turn.
 _TURN: Final = 32
-#: What more events than these are is pipelined: a head, a body, its end.
+#: Where there are more events than a head, a body and its end, there are requests that
+#: are pipelined.
 _ONE_REQUEST: Final = 3
-#: Events that a peer may pipeline behind an answer that is still to come. What is
-#: more stays in the kernel, and the peer is held back.
+#: Events that a peer may pipeline behind an answer that is still to come, and the bytes
+#: of them. What is more stays in the kernel, and the peer is held back.
 MAX_PIPELINED: Final = 1024
+MAX_PIPELINED_BYTES: Final = 256 * 1024
 #: How much of a refused body is read and thrown away, so that the peer, which is
 #: still sending, gets to see the answer: a reset would destroy it.
 DISCARD_BYTES: Final = 1024 * 1024
@@ -107,6 +109,7 @@ class Connection:
         "_owed",
         "_parser",
         "_patience",
+        "_queued",
         "_request",
         "_seen",
         "_served",
@@ -146,6 +149,7 @@ class Connection:
         self._ledger = ledger
         self.entry: Entry | None = None
         self._events: deque[RequestEvent] = deque()
+        self._queued = 0  # bytes that have come since there was nothing in it
         self._request: Request | None = None
         self._body_done = True
         self._served = 0
@@ -171,6 +175,7 @@ class Connection:
                 self.close()
             return
         try:
+            self._queued += len(data)
             self._events.extend(self._parser.feed(data))
             self._proceed()
         except Exception as error:  # noqa: BLE001 - the connection boundary
@@ -209,8 +214,15 @@ class Connection:
             self.transport.cork(on=False)
         if self._closing and not self._errands:
             self._say_goodbye()
-        elif len(events) > MAX_PIPELINED and not self._errands:
+        elif not events:
+            self._queued = 0
+        elif self._is_full and not self._errands:
             self.transport.pause()
+
+    @property
+    def _is_full(self) -> bool:
+        many = len(self._events) > MAX_PIPELINED
+        return many or self._queued > MAX_PIPELINED_BYTES
 
     def _next(self, event: RequestEvent) -> None:
         if isinstance(event, Request):

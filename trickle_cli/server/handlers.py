@@ -244,10 +244,10 @@ class Handlers:
             channel = self._make(wanted)
         intake = Intake(connection, wanted, self._make, self._patience)
         intake.start(channel)
+        if wanted.expect and (request.has_body or request.body is not None):
+            connection.send(CONTINUE)
         if not request.has_body:
             intake.take([request.body] if request.body else [], end=True)
-        elif wanted.expect:
-            connection.send(CONTINUE)
 
     def _make(self, wanted: Publish | Create) -> Channel:
         name, type_ = wanted.channel, wanted.type

@@ -28,7 +28,7 @@ def take_whole(
 ) -> bool:
     """Answer a POST whose body has come whole, if nothing about it is out of the
     ordinary. False, and nothing is done, if it takes an `Intake`, to do the same."""
-    if wanted.offset or wanted.reset or not body:
+    if wanted.offset or wanted.reset or wanted.expect or not body:
         return False
     size = len(body)
     rest = channel.add_whole(wanted.seq, [body], size, _owner(wanted.publisher))

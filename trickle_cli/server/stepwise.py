@@ -50,4 +50,6 @@ class StepwiseDelivery(Delivery):
                 ):
                     batch = batch._replace(lead=self._owed)
                 await trio.sleep(_PAUSE)
+                if self.segment is None:
+                    return  # the peer has gone meanwhile
         await super()._catch_up()
