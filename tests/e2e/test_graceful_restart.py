@@ -377,3 +377,27 @@ def test_it_stops_in_order_with_two_generations(programs: Programs) -> None:
     server.interrupt(signal.SIGTERM)
     assert server.ends() == 143
     assert not any(map(is_alive, pids.values()))
+
+
+def test_who_reads_by_a_pattern_and_who_watches_goes_on(programs: Programs) -> None:
+    server, http = programs.serve("--autocreate", "--workers", "2", "--linger", "1s")
+    http.make("a-1", b"one\n")
+    http.make("c-1", b"else\n")
+    reader = programs.start("sub", "--from", "oldest", f"{http.url}/a-*")
+    other = programs.start("sub", f"{http.url}/b-*")
+    watcher = programs.start("watch", "--lines", f"{http.url}/_changes")
+    raw = programs.start("sub", f"{http.url}/_changes")
+    reader.writes(b"one\n")
+    watcher.wait_until(lambda: b"added c-1\n" in watcher.out)
+    for times in (1, 2):
+        restart(server, times)
+        name = f"-{times + 1}"
+        http.make(f"a{name}", b"more\n")
+        http.make(f"b{name}", b"some\n")
+        wait_until(lambda times=times: f"a-{times + 1}".encode() in watcher.out)
+        wait_until(lambda times=times: f"a-{times + 1}".encode() in raw.out)
+        wait_until(lambda times=times: reader.out.count(b"more\n") == times)
+        wait_until(lambda times=times: other.out.count(b"some\n") == times)
+    assert all(program.runs for program in (reader, other, watcher, raw))
+    assert reader.out == b"one\nmore\nmore\n"
+    assert watcher.out.count(b"added a-1\n") == 1

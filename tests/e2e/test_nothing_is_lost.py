@@ -360,6 +360,32 @@ def test_a_server_that_is_ended_within_a_segment_leaves_it_incomplete(
     assert json.loads(reader.out)["complete"] is False
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_who_reads_by_a_pattern_gets_nothing_twice_after_a_restart(
+    programs: Programs, tmp_path: Path, *, is_kept: bool
+) -> None:
+    settings = ("--data-dir", str(tmp_path / "data")) if is_kept else ()
+    server, http = programs.serve("--autocreate", *settings)
+    publisher = programs.start("pub", "--newline", f"{http.url}/a-1")
+    publisher.feed(b"1\n")
+    reader = programs.start("sub", "--from", "oldest", f"{http.url}/a-*")
+    reader.writes(b"1\n")
+    publisher.feed(b"2\n")
+    reader.writes(b"1\n2\n")
+    server.kill()
+    publisher.feed(b"3\n")
+    reader.says("cannot reach")
+    _, http = programs.serve("--autocreate", *settings, port=http.address[1])
+    publisher.feed(b"4\n")
+    publisher.end_input()
+    assert publisher.ends() == 0
+    # What is new is heard of after what is old, and by now nothing of that came again.
+    until(lambda: b"4\n" in reader.out)
+    http.make("a-2", b"another\n")
+    until(lambda: b"another\n" in reader.out)
+    assert reader.out == b"1\n2\n3\n4\nanother\n"
+
+
 def test_a_server_that_is_ended_in_order_brings_its_channels_back(
     programs: Programs, tmp_path: Path
 ) -> None:

@@ -160,6 +160,17 @@ class Subscriber:
             await reader.connection.aclose()
         await self._requests.aclose()
 
+    @property
+    def epoch(self) -> str:
+        """What the server called the life of the channel that the last segment was of;
+        "" if it has no name for it."""
+        return self._epoch
+
+    @property
+    def next_seq(self) -> int | None:
+        """The seq after the last segment, None before the first."""
+        return self._expected
+
     def set_seq(self, seq: int) -> None:
         """Read `seq` next, which may be relative."""
         self._seq = seq

@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from trickle_cli.client import ClientConfig, Control, Endpoint, Subscriber
-from trickle_cli.commands.changes import follow
+from trickle_cli.commands.changes import follow, goes_on
 from trickle_cli.commands.taking import Taking, notice_waiting, present_end
 from trickle_cli.commands.telling import count_readers
 from trickle_cli.display.talk import Talk
@@ -67,7 +67,10 @@ class Following:
         self._wait = wait and not until_end
         self._until_end = until_end
         self._retry_for = retry_for
-        self._following: dict[str, None] = {}
+        # Whether we have heard of them again since they were begun.
+        self._following: dict[str, bool] = {}
+        # Those that have ended: in which epoch, and the seq after the last.
+        self._ended: dict[str, tuple[str, int]] = {}
         self._has_left_out = False
         self._past: list[SubscriberStatistics] = []
         self._present: dict[Subscriber, None] = {}
@@ -95,6 +98,7 @@ class Following:
     ) -> None:
         url = str(endpoint)
         if url in self._following:
+            self._following[url] = True
             return
         if len(self._following) >= MAX_CHANNELS:
             if not self._has_left_out:
@@ -102,17 +106,43 @@ class Following:
                 self._talk.warn(f"{endpoint.channel}: {text}, as may be others")
             self._has_left_out = True
             return
-        self._following[url] = None
+        self._following[url] = False
         nursery.start_soon(self._one_of_several, endpoint, start, wait)
 
     async def _one_of_several(self, endpoint: Endpoint, start: int, wait: bool) -> None:
+        url = str(endpoint)
+        is_wanted = True
         try:
+            while is_wanted:
+                self._following[url] = False
+                await self._once(endpoint, start, wait)
+                start, wait = OLDEST, False
+                is_wanted = self._following[url]
+        finally:
+            del self._following[url]
+
+    async def _once(self, endpoint: Endpoint, start: int, wait: bool) -> None:
+        try:
+            if str(endpoint) in self._ended:
+                there = await self._where_to_go_on(endpoint)
+                if there is None:
+                    return
+                start = there
             await self._take(endpoint, start, wait=wait)
         except TrickleError as error:
             self._talk.warn(f"{endpoint.channel}: {error}")
             self.error = self.error or error
-        finally:
-            del self._following[str(endpoint)]
+
+    async def _where_to_go_on(self, endpoint: Endpoint) -> int | None:
+        """Where to begin with a channel that we have read before: a server that was
+        restarted tells again of all that it has. None if there is none any more."""
+        epoch, seq = self._ended[str(endpoint)]
+        try:
+            async with Control(endpoint, self._config) as control:
+                head = await control.next()
+        except ChannelNotFound:
+            return None
+        return seq if epoch and head.epoch == epoch else OLDEST
 
     async def _take(self, endpoint: Endpoint, start: int, *, wait: bool) -> None:
         end = None
@@ -137,7 +167,17 @@ class Following:
             finally:
                 self.view.remove(view)
                 del self._present[subscriber]
+                self._remember(subscriber)
                 self._past = [_sum([*self._past, subscriber.statistics()])]
+
+    def _remember(self, subscriber: Subscriber) -> None:
+        """How far we came, for `_not_again`."""
+        if subscriber.next_seq is not None:
+            url = str(subscriber.endpoint)
+            self._ended.pop(url, None)
+            self._ended[url] = subscriber.epoch, subscriber.next_seq
+            if len(self._ended) > MAX_CHANNELS:
+                del self._ended[next(iter(self._ended))]
 
     async def _take_from(
         self, subscriber: Subscriber, end: int | None, view: TransferView
@@ -152,6 +192,10 @@ class Following:
                 nursery.start_soon(count_readers, *where, view)
             try:
                 await self._taking.run(subscriber, end)
+                while channel == CHANGEFEED and end is None:
+                    if not await goes_on(subscriber):
+                        break
+                    await self._taking.run(subscriber)
             except TrickleError as error:
                 failure = error  # a nursery would wrap it
             nursery.cancel_scope.cancel()
