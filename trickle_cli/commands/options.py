@@ -179,7 +179,7 @@ StartOption = Annotated[
         metavar="latest|next|oldest|N|-N",
         parser=parse_start,
         help="The first segment: the newest from its beginning, the one after it,"
-        " the oldest there is, number N, or the Nth from last.",
+        " the oldest there is, number N, or one back from the newest, which is -2.",
     ),
 ]
 CountOption = Annotated[

@@ -172,7 +172,9 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Run a server, until it is interrupted."""
+    """Run a server, until it is interrupted.
+
+    SIGHUP has it read tokens and certificates again; SIGUSR2 restarts its workers."""
     from trickle_cli.server import ServerConfig, Sync
 
     if uds is not None and secure.cert is not None:

@@ -364,7 +364,8 @@ class Supervisor:
                 self._dismiss(seat)
             return
         await self._change_over(new)
-        self._talk.say("new workers serve; the old ones stay until their channels end")
+        stay = "; the old ones stay until their channels end"
+        self._talk.say(f"new workers serve{stay if self._lock is None else ''}")
 
     async def _change_over(self, new: list[Seat]) -> None:
         old = [seat for seat in self._seats.values() if seat not in new]
