@@ -20,14 +20,15 @@ CHUNK: Final = 64 * 1024
 BEFORE: Final = 70
 
 
-def cost(peer: Peer, readers: int, segments: int) -> float:
-    """Seconds of processor time for each GB delivered."""
+def cost(peer: Peer, readers: int, segments: int, *, before: int = BEFORE) -> float:
+    """Seconds of processor time for each GB delivered, on a channel that has had so
+    many `before`."""
     options = {"load": "bulk", "channels": [new_channel()], "readers": readers}
-    sizes = {"size": SIZE, "chunk": CHUNK, "segments": segments, "before": BEFORE}
+    sizes = {"size": SIZE, "chunk": CHUNK, "segments": segments, "before": before}
     with load("loads", peer, **options, **sizes) as work:
-        before = cpu_of(peer.pid)
+        spent = cpu_of(peer.pid)
         work.go()
-        return (cpu_of(peer.pid) - before) / (readers * segments * SIZE / GB)
+        return (cpu_of(peer.pid) - spent) / (readers * segments * SIZE / GB)
 
 
 def _figure(
