@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client import scripted as say
@@ -42,6 +43,7 @@ async def publish_to(script: Script) -> None:
     async with scripted(script) as server, Publisher(server.endpoint()) as publisher:
         await publisher.write(line(0))
         await publisher.flush()
+        await trio.testing.wait_all_tasks_blocked()  # that connection is free again
         for seq in range(1, 5):
             await publisher.write(line(seq))
         await publisher.flush()

@@ -89,6 +89,7 @@ class SharedMemory:
 
     def _relieve(self) -> None:
         """The hub has used what it was granted."""
+        self._told = -math.inf  # what others go by is to be true now
         free = self._grant()
         if free >= self._limit // _LOW:
             return
@@ -105,6 +106,7 @@ class SharedMemory:
         missing = goal - self._free()
         if missing > 0:
             self._hub.shed(missing)
+        self._told = -math.inf
         self._grant()
 
     def _free(self) -> int:
