@@ -171,6 +171,7 @@ def test_an_encrypted_answer_that_is_cut_does_not_look_whole(
                 "\r\n4\r\ndata\r\n".encode()
             )
             publishers.append(sock)
+        wait_until(lambda: victims[0].encode() in ask(http, "GET", "/", b"", context))
         # Of several connections, some are accepted by the other worker.
         readers = []
         for _ in range(12):
@@ -186,7 +187,9 @@ def test_an_encrypted_answer_that_is_cut_does_not_look_whole(
         for sock in readers:
             heard = b""
             while not heard.endswith(b"data"):
-                heard += sock.recv(1000)
+                more = sock.recv(1000)
+                assert more, heard
+                heard += more
         os.kill(pids[0], signal.SIGKILL)
         for sock in readers:
             with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
