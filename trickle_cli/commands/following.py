@@ -171,7 +171,7 @@ class Following:
                 self._past = [_sum([*self._past, subscriber.statistics()])]
 
     def _remember(self, subscriber: Subscriber) -> None:
-        """How far we came, for `_not_again`."""
+        """How far we came, for `_where_to_go_on`."""
         if subscriber.next_seq is not None:
             url = str(subscriber.endpoint)
             self._ended.pop(url, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,16 +155,16 @@ class _Recording:
         if not recorder.has_begun:
             recorder.start(self._session(segment))
         recorder.begin(segment.seq, segment.epoch)
-        is_all = False
-        try:
-            async for data in segment:
-                recorder.write(data)
-            is_all = not segment.incomplete
-        except OSError:
-            raise
-        except BaseException:
-            recorder.end(complete=False)
-            raise
+        with ExitStack() as undo:
+            undo.callback(recorder.end, complete=False)
+            try:
+                async for data in segment:
+                    recorder.write(data)
+            except OSError:
+                undo.pop_all()  # nothing more can be written
+                raise
+            undo.pop_all()
+        is_all = not segment.incomplete
         recorder.end(complete=is_all)
         age = self._subscriber.statistics().segment_age
         tell_segment(self._talk, segment.seq, segment.size, age)

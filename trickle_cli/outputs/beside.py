@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 
@@ -32,13 +32,16 @@ def written_beside(path: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         error.filename = path
         raise
-    try:
+    with ExitStack() as undo:
+        undo.callback(_remove, beside)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             with suppress(FileNotFoundError):
                 os.chmod(descriptor, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(beside, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
+        undo.pop_all()
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
@@ -86,11 +86,10 @@ class Recorder:
         self._file: IO[bytes] | None = None
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with ExitStack() as undo:
+            undo.callback(os.close, self._lock)
             self._prepare(append=append)
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undo.pop_all()
         self._started = clock()
 
     def _prepare(self, *, append: bool) -> None:

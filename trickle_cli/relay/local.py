@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterable
+from contextlib import ExitStack
 from types import TracebackType
 
 import trio
@@ -256,11 +257,10 @@ class LocalSubscriber:
         channel.attach(reader, segment)
         if self._hold is not None:
             self._hold.begin(reader, segment.seq)
-        try:
+        with ExitStack() as undo:
+            undo.callback(channel.detach, reader)
             segment = await self._until_begun(channel, segment, reader)
-        except BaseException:
-            channel.detach(reader)
-            raise
+            undo.pop_all()
         self.seq = segment.seq + 1
         return LocalSegment(channel, segment, reader, self._hold)
 

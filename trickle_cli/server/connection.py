@@ -216,13 +216,10 @@ class Connection:
             self._say_goodbye()
         elif not events:
             self._queued = 0
-        elif self._is_full and not self._errands:
+        elif not self._errands and (
+            len(events) > MAX_PIPELINED or self._queued > MAX_PIPELINED_BYTES
+        ):
             self.transport.pause()
-
-    @property
-    def _is_full(self) -> bool:
-        many = len(self._events) > MAX_PIPELINED
-        return many or self._queued > MAX_PIPELINED_BYTES
 
     def _next(self, event: RequestEvent) -> None:
         if isinstance(event, Request):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final
 
@@ -15,10 +14,8 @@ from trickle_cli.server.workers.table import Row
 #: do not use is little; and not smaller than the second.
 _PART: Final = 16
 _SMALLEST: Final = 64
-#: When less than such a part is free, all tell now and then how much their largest
-#: channels hold; seconds between that.
+#: When less than such a part is free, all tell how much their largest channels hold.
 _NOTABLE: Final = 4
-_TELLING_INTERVAL: Final = 0.05
 #: When less than such a part is free, who has the largest channel makes twice as much
 #: free; when less than the second, everybody lets go of its own.
 _LOW: Final = 32
@@ -77,7 +74,6 @@ class SharedMemory:
         self._limit = limit
         self._workers = workers
         self._ask = ask
-        self._told = -math.inf
         hub.memory.relieve = self._relieve
         self._grant()
 
@@ -89,7 +85,6 @@ class SharedMemory:
 
     def _relieve(self) -> None:
         """The hub has used what it was granted."""
-        self._told = -math.inf  # what others go by is to be true now
         free = self._grant()
         if free >= self._limit // _LOW:
             return
@@ -106,7 +101,6 @@ class SharedMemory:
         missing = goal - self._free()
         if missing > 0:
             self._hub.shed(missing)
-        self._told = -math.inf
         self._grant()
 
     def _free(self) -> int:
@@ -121,12 +115,6 @@ class SharedMemory:
         memory.limit = memory.used + max(part, min(smallest, free))
         self._row.tell_memory(max(memory.used, memory.limit))
         if free < self._limit // _NOTABLE:
-            self._tell_largest()
-        return free
-
-    def _tell_largest(self) -> None:
-        now = self._hub.now()
-        if now - self._told > _TELLING_INTERVAL:
-            self._told = now
             sizes = (channel.memory for channel in self._hub.all())
             self._row.tell_largest(max(sizes, default=0))
+        return free
