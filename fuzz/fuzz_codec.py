@@ -11,12 +11,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["trickle_cli"]):
-    from trickle_cli.protocol.http1 import (
-        Malformed,
-        Request,
-        RequestParser,
-        ResponseParser,
-    )
+    from trickle_cli.protocol.events import Malformed, Request
+    from trickle_cli.protocol.http1 import RequestParser, ResponseParser
     from trickle_cli.protocol.requests import operation
 
 #: Pieces that an input is cut into, at most.

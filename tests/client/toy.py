@@ -15,7 +15,8 @@ import trio
 
 from tests.client.scripted import PATIENCE
 from trickle_cli.client import Endpoint
-from trickle_cli.protocol.http1 import END, Request, RequestEvent, RequestParser
+from trickle_cli.protocol.events import END, Request, RequestEvent
+from trickle_cli.protocol.http1 import RequestParser
 
 
 @dataclass(kw_only=True)

@@ -8,15 +8,8 @@ from typing import Final, TypeAlias
 import pytest
 from hypothesis import strategies as st
 
-from trickle_cli.protocol.http1 import (
-    End,
-    Field,
-    Malformed,
-    Request,
-    RequestParser,
-    Response,
-    ResponseParser,
-)
+from trickle_cli.protocol.events import End, Field, Malformed, Request, Response
+from trickle_cli.protocol.http1 import RequestParser, ResponseParser
 
 Event: TypeAlias = Request | Response | bytes | End | Malformed
 

@@ -6,14 +6,8 @@ from itertools import pairwise
 
 from hypothesis import given, strategies as st
 
-from trickle_cli.protocol.familiar import Familiar
-from trickle_cli.protocol.http1 import (
-    END,
-    HeadLimits,
-    Request,
-    RequestEvent,
-    RequestParser,
-)
+from trickle_cli.protocol.events import END, Buffer, Likeness, Request, RequestEvent
+from trickle_cli.protocol.http1 import HeadLimits, RequestParser
 from trickle_cli.protocol.requests import Publish, operation, operation_like
 
 FIELDS = b"Host: a\r\nX-Some: thing\r\n"
@@ -24,7 +18,7 @@ class Forgetful(RequestParser):
 
     __slots__ = ()
 
-    def _get_to_know(self, data: bytes, request: Request) -> None:
+    def _get_to_know(self, data: Buffer, request: Request) -> None:
         """Nothing is known ever."""
 
 
@@ -182,7 +176,7 @@ def test_most_requests_of_a_client_are_recognized() -> None:
     requests = [e for events in kinds for e in events if isinstance(e, Request)]
     assert len(requests) == 8
     assert len({id(request.like) for request in requests[2:]}) == 2
-    assert {type(request.like) for request in requests[2:]} == {Familiar}
+    assert {type(request.like) for request in requests[2:]} == {Likeness}
     assert sum(end is END for events in kinds for end in events) == 2
 
 

@@ -20,13 +20,10 @@ from tests.protocol.feeding import (
     requests_in,
     response,
 )
+from trickle_cli.protocol.events import END, LARGE_PIECE, Malformed, Request
 from trickle_cli.protocol.http1 import (
     CRLF,
-    END,
-    LARGE_PIECE,
     LAST_CHUNK,
-    Malformed,
-    Request,
     RequestParser,
     chunk,
     chunk_head,

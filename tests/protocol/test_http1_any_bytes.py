@@ -17,15 +17,8 @@ from tests.protocol.feeding import (
 )
 from tests.protocol.test_http1 import GET, OFFER, POST_CHUNKED, REQUESTS
 from tests.protocol.test_http1_responses import INFORMATIONAL, OK, OK_CHUNKED, RESPONSES
-from trickle_cli.protocol.http1 import (
-    END,
-    LAST_CHUNK,
-    Malformed,
-    Request,
-    Response,
-    ResponseParser,
-    chunk,
-)
+from trickle_cli.protocol.events import END, Malformed, Request, Response
+from trickle_cli.protocol.http1 import LAST_CHUNK, ResponseParser, chunk
 
 VALID: Final = [
     *(data for data, _ in REQUESTS.values()),

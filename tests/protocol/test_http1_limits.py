@@ -18,15 +18,12 @@ from tests.protocol.feeding import (
     response,
     responses_in,
 )
+from trickle_cli.protocol.events import END, LARGE_PIECE, Malformed, Request
 from trickle_cli.protocol.http1 import (
-    END,
-    LARGE_PIECE,
     LAST_CHUNK,
     MAX_PADDING,
     USUAL_LIMITS,
     HeadLimits,
-    Malformed,
-    Request,
     RequestParser,
     ResponseParser,
     chunk,

@@ -18,11 +18,8 @@ from tests.protocol.feeding import (
     responses_in,
 )
 from tests.protocol.test_http1 import CHUNKED, GET, OFFER, OFFER_FIELDS, ONE_CODING
-from trickle_cli.protocol.http1 import (
-    END,
-    Malformed,
-    ResponseParser,
-)
+from trickle_cli.protocol.events import END, Malformed
+from trickle_cli.protocol.http1 import ResponseParser
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 OK_EVENTS: Final[list[Event]] = [response(200, length(2)), b"ok", END]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.protocol.feeding import CHANNELS, TYPES, length, request, requests_in
-from trickle_cli.protocol.http1 import END, Field, Request
+from trickle_cli.protocol.events import END, Field, Request
 from trickle_cli.protocol.names import DEFAULT_TYPE
 from trickle_cli.protocol.ranges import ByteRange
 from trickle_cli.protocol.requests import (

@@ -11,7 +11,8 @@ import trio
 from hypothesis import given, settings, strategies as st
 
 from tests.relay.fakes import Clock, make_hub, publish
-from trickle_cli.protocol.http1 import USUAL_LIMITS, Request
+from trickle_cli.protocol.events import Request
+from trickle_cli.protocol.http1 import USUAL_LIMITS
 from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.relay import Channel
 from trickle_cli.server.config import Patience

@@ -11,7 +11,7 @@ import trio
 
 from tests.server.conftest import Running, Start
 from tests.server.peer import Peer, until
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.relay import Limits, Window
 from trickle_cli.server import Entry, Patience, Peers, ServerConfig, server
 from trickle_cli.server.addresses import Addresses

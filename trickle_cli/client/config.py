@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trickle_cli.errors import BadConfiguration
-from trickle_cli.protocol.http1 import Field
+from trickle_cli.protocol.events import Field
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

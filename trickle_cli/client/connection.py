@@ -23,14 +23,8 @@ from trickle_cli.client.proxy import Proxy, proxy_for, tunnel
 from trickle_cli.client.reasons import reason_of, unreachable
 from trickle_cli.client.undoing import unless_done
 from trickle_cli.errors import ConnectionFailed, ProtocolViolation
-from trickle_cli.protocol.http1 import (
-    END,
-    Buffer,
-    Malformed,
-    Response,
-    ResponseEvent,
-    ResponseParser,
-)
+from trickle_cli.protocol.events import END, Buffer, Malformed, Response, ResponseEvent
+from trickle_cli.protocol.http1 import ResponseParser
 
 #: Seconds in which an answer that is just a text is to end.
 _TEXT_TIMEOUT: Final = 30

@@ -25,7 +25,7 @@ from trickle_cli.errors import (
     SegmentNotFound,
     UnexpectedStatus,
 )
-from trickle_cli.protocol.http1 import Response
+from trickle_cli.protocol.events import Response
 from trickle_cli.protocol.names import DEFAULT_TYPE, SEGMENT_MISSING
 from trickle_cli.protocol.requests import (
     AskNext,

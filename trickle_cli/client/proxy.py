@@ -16,7 +16,8 @@ import trio
 
 from trickle_cli.client.endpoint import Endpoint
 from trickle_cli.errors import BadConfiguration, ConnectionFailed
-from trickle_cli.protocol.http1 import Malformed, Response, ResponseParser
+from trickle_cli.protocol.events import Malformed, Response
+from trickle_cli.protocol.http1 import ResponseParser
 
 _PORTS: Final = {"http": 80, "https": 443}
 

@@ -14,9 +14,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-HEAD_END: Final = b"\r\n\r\n"
+from trickle_cli.protocol.events import (
+    END,
+    Buffer,
+    Field,
+    Likeness,
+    Request,
+    RequestEvent,
+    joined,
+)
+
+_HEAD_END: Final = b"\r\n\r\n"
 _CRLF: Final = b"\r\n"
 # llhttp is quicker where there are many chunks, once it has begun.
 _FEW: Final = 4
@@ -25,66 +35,107 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _LINE: Final = re.compile(
     rb"(GET|POST) (/[A-Za-z0-9._~%/-]{0,1000}/[0-9]{1,15}) HTTP/1\.1\r\n"
 )
+_NOTHING: Final[Mapping[bytes, Likeness]] = {}
 
 
-class Familiar:
-    """The heads of a `method` that have the same `fields`, which are `raw` to the end
-    of the head. A body follows if it `is_chunked`, or has a `length`. `meaning` is for
-    others to keep what they have found out about them."""
+class Recognizer:
+    """Knows the requests of one connection. `longest` is how many bytes a head may have
+    that no limit forbids. It is asked where a message may begin, or in the body of one
+    that it has begun with; llhttp is not to have had a part of that."""
 
-    __slots__ = ("fields", "is_chunked", "length", "meaning", "method", "raw")
+    __slots__ = ("_known", "_longest", "_unseen")
 
-    def __init__(
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._known = _NOTHING
+        self._unseen = b""  # the head of the message that we are in
+
+    def forget(self) -> None:
+        """Know nothing more."""
+        self._known = _NOTHING
+
+    def get_to_know(self, data: Buffer, fields: Sequence[Field]) -> None:
+        """Know heads like the one that `data` begins with, which has been accepted and
+        has these `fields`, if it is of the kind that comes again."""
+        data = bytes(data[: self._longest])
+        line = _LINE.match(data)
+        if line is None:
+            return
+        method, start = line[1], line.end()
+        end = data.find(_HEAD_END, start - len(_CRLF)) + len(_HEAD_END)
+        if end >= start:
+            like = Likeness(method, fields, data[start:end])
+            self._known = {**self._known, method: like}
+
+    def hand_over(self) -> bytes:
+        """The head of the message that we are in, b"" if we are in none: it is for
+        llhttp to go on with."""
+        head, self._unseen = self._unseen, b""
+        return head
+
+    def take(self, data: Buffer) -> tuple[list[RequestEvent], int]:
+        """What `data` begins with that is known: heads, and plain chunks of bodies. Its
+        events, and how many bytes it has."""
+        events: list[RequestEvent] = []
+        end = 0
+        if self._unseen:
+            end = self._took(*_find_chunks(data, 0), events)
+        while self._known and end < len(data) and not self._unseen:
+            start = end
+            end = self._begin(data, start, events)
+            if end == start:
+                break
+        return events, end
+
+    def _begin(self, data: Buffer, start: int, events: list[RequestEvent]) -> int:
+        """Take the message that begins at `start`; returns where what is known of it
+        ends, `start` if it is not known at all."""
+        line = _LINE.match(data, start)
+        if line is None:
+            return start
+        method, target = line.groups()
+        like = self._known.get(method)
+        if like is None:
+            return start
+        end = line.end() + len(like.raw)
+        if bytes(data[line.end() : end]) != like.raw or end - start > self._longest:
+            return start
+        body = None
+        if like.length is not None:
+            head_end, end = end, end + like.length
+            if end > len(data):
+                return start  # one would have to count what is still to come
+            body = bytes(data[head_end:end])
+        elif like.is_chunked:
+            pieces, body_end, is_over = _find_chunks(data, end)
+            if not is_over or len(pieces) > 1:
+                events.append(
+                    Request(method, target, like.fields, False, True, True, None, like)
+                )
+                self._unseen = bytes(data[start:end])
+                return self._took(pieces, body_end, is_over, events)
+            body, end = pieces[0] if pieces else b"", body_end
+        events.append(
+            Request(method, target, like.fields, False, True, False, body, like)
+        )
+        return end
+
+    def _took(
         self,
-        method: bytes,
-        fields: Sequence[tuple[bytes, bytes]],
-        raw: bytes,
-    ) -> None:
-        self.method = method
-        self.fields = fields
-        self.raw = raw
-        self.is_chunked = False
-        self.length: int | None = None
-        for name, value in fields:  # which have been accepted: there is one of them
-            if name == b"transfer-encoding":
-                self.is_chunked = True
-            elif name == b"content-length":
-                self.length = int(value)
-        self.meaning: Any = None
+        pieces: list[bytes],
+        end: int,
+        is_over: bool,  # noqa: FBT001
+        events: list[RequestEvent],
+    ) -> int:
+        """`pieces` of the body that we are in have come; returns their `end`."""
+        events += joined(pieces)
+        if is_over:
+            events.append(END)
+            self._unseen = b""
+        return end
 
 
-def get_to_know(data: bytes, fields: Sequence[tuple[bytes, bytes]]) -> Familiar | None:
-    """The kind of head that `data` begins with, which has been accepted and has these
-    `fields`; None if it is not one that comes again."""
-    line = _LINE.match(data)
-    if line is None:
-        return None
-    end = data.find(HEAD_END, line.end() - len(_CRLF)) + len(HEAD_END)
-    if end < line.end():
-        return None
-    return Familiar(line[1], fields, data[line.end() : end])
-
-
-def find_head(
-    data: bytes | bytearray | memoryview, start: int, known: Mapping[bytes, Familiar]
-) -> tuple[Familiar, bytes, int] | None:
-    """The head that begins at `start`, if it is one of those `known` by their methods:
-    which, its target, and where it ends."""
-    line = _LINE.match(data, start)
-    if line is None:
-        return None
-    method, target = line.groups()
-    like = known.get(method)
-    if like is None:
-        return None
-    start = line.end()
-    end = start + len(like.raw)
-    return (like, target, end) if bytes(data[start:end]) == like.raw else None
-
-
-def find_chunks(
-    data: bytes | bytearray | memoryview, start: int
-) -> tuple[list[bytes], int, bool]:
+def _find_chunks(data: Buffer, start: int) -> tuple[list[bytes], int, bool]:
     """A few chunks from `start` on, as far as they are plain, and whole: what is in
     them, where they end, and whether that is the end of the body."""
     contents: list[bytes] = []

@@ -26,18 +26,24 @@ their bodies is at the end of this file.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping, Sequence
-from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
 
 import httptools
 
-from trickle_cli.protocol.familiar import (
-    Familiar,
-    find_chunks,
-    find_head,
-    get_to_know,
+from trickle_cli.protocol.events import (
+    END,
+    Buffer,
+    Field,
+    Malformed,
+    Request,
+    RequestEvent,
+    Response,
+    ResponseEvent,
+    find_field,
+    joined,
 )
+from trickle_cli.protocol.familiar import Recognizer
 
 
 class HeadLimits(NamedTuple):
@@ -49,95 +55,18 @@ class HeadLimits(NamedTuple):
 
 
 USUAL_LIMITS: Final = HeadLimits()
-#: Pieces of a body that are larger than this, on average, are not joined: to send
-#: them on together costs less than to copy them.
-LARGE_PIECE: Final = 8 * 1024
 #: Framing bytes that may come in excess of the body they frame.
 MAX_PADDING: Final = 16 * 1024
 #: What a chunk may cost without being counted as padding: "1;x\r\n" and CRLF.
 _CHUNK_ALLOWANCE: Final = 16
-_NONE: Final[Mapping[bytes, Familiar]] = {}
-_NO_PIECES: Final[list[bytes]] = []
 #: ": " and CRLF.
 _FIELD_OVERHEAD: Final = 4
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
-Field: TypeAlias = tuple[bytes, bytes]
-
-
-class End(enum.Enum):
-    """The end of a message's body."""
-
-    END = "end"
-
-
-END: Final = End.END
-
-
-class Malformed(NamedTuple):
-    """What was fed breaks the rules: answer with `status`, then close."""
-
-    status: int
-    reason: str
-
-
-class Request(NamedTuple):
-    """A request's head. Field names are in lower case, in the order of arrival.
-
-    `has_body`: events of its body follow · `body` is all of it where, instead, it was
-    found to be whole together with the head · `like` is what it has in common with one
-    before, if that was seen.
-    """
-
-    method: bytes
-    target: bytes
-    fields: Sequence[Field]
-    http10: bool
-    keep_alive: bool
-    has_body: bool
-    body: bytes | None = None
-    like: Familiar | None = None
-
-    def field(self, name: bytes) -> bytes | None:
-        """The value of the first field called `name` (lower case)."""
-        return _find(self.fields, name)
-
-
-class Response(NamedTuple):
-    """A response's head. `until_close`: the body ends with the connection."""
-
-    status: int
-    fields: Sequence[Field]
-    keep_alive: bool
-    until_close: bool
-
-    def field(self, name: bytes) -> bytes | None:
-        """The value of the first field called `name` (lower case)."""
-        return _find(self.fields, name)
-
-
-RequestEvent: TypeAlias = Request | bytes | End | Malformed
-ResponseEvent: TypeAlias = Response | bytes | End | Malformed
-
-
-def _find(fields: Sequence[Field], name: bytes) -> bytes | None:
-    for key, value in fields:
-        if key == name:
-            return value
-    return None
 
 
 def _is_empty(fields: Sequence[Field]) -> bool:
     """Whether what `fields` announce is a body of no bytes."""
-    length = _find(fields, b"content-length")
+    length = find_field(fields, b"content-length")
     return length is not None and not length.strip(b"0 \t")
-
-
-def _joined(pieces: list[bytes]) -> list[bytes]:
-    """`pieces` of a body; in one, where that costs less than to send on so many."""
-    if len(pieces) <= 1 or sum(map(len, pieces)) > LARGE_PIECE * len(pieces):
-        return pieces
-    return [b"".join(pieces)]
 
 
 class _Refused(Exception):
@@ -278,7 +207,7 @@ class _Parser(Generic[_EventT]):
 
     def _take_body(self) -> list[bytes]:
         body, self._body = self._body, []
-        return _joined(body)
+        return joined(body)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields.append((name.lower(), value))
@@ -290,14 +219,7 @@ class _Parser(Generic[_EventT]):
 class RequestParser(_Parser[RequestEvent]):
     """The server's side: requests in."""
 
-    __slots__ = (
-        "_is_between",
-        "_keep_alive",
-        "_known",
-        "_short",
-        "_target",
-        "_unseen",
-    )
+    __slots__ = ("_is_between", "_keep_alive", "_recognizer", "_target")
 
     _http: httptools.HttpRequestParser
 
@@ -305,92 +227,41 @@ class RequestParser(_Parser[RequestEvent]):
         super().__init__(limits)
         self._target = b""
         self._keep_alive = True
-        self._is_between = True  # what was fed so far ends with the end of a message,
-        # and another may come
-        self._known: Mapping[bytes, Familiar] = _NONE
-        self._short = min(limits.size, limits.target)  # no limit forbids such a head
-        self._unseen = (
-            b""  # the head of the present message, where llhttp has not had it
-        )
+        # What was fed so far ends with the end of a message, and another may come.
+        self._is_between = True
+        self._recognizer = Recognizer(min(limits.size, limits.target))
         self._http = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
         super().close()
-        self._known = _NONE
+        self._recognizer.forget()
 
     def feed(self, data: Buffer) -> list[RequestEvent]:
         if not self._is_between:
-            events = super().feed(data)
-        else:
-            events, end = self._recognize(data) if self._known else ([], 0)
-            if end == len(data):
-                return events
-            rest = data[end:]
-            is_in_body = self._unseen != b""
-            if is_in_body:
-                super().feed(self._unseen)  # its event has been returned
-                self._unseen = b""
-            more = super().feed(rest)
-            if more and isinstance(more[0], Request) and not is_in_body:
-                self._get_to_know(bytes(rest[: self._short]), more[0])
-            elif end and self._is_between:
-                self._head_fed = 0  # what comes after a message may be an empty line
-            events += more
+            return super().feed(data)
+        recognizer = self._recognizer
+        events, end = recognizer.take(data)
+        if end:
+            self._head_fed = 0  # of empty lines before that
+        if end == len(data):
+            return events
+        rest = data[end:]
+        head = recognizer.hand_over()
+        if head:
+            super().feed(head)  # the event of it is known
+        more = super().feed(rest)
+        if more and isinstance(more[0], Request) and not head:
+            self._get_to_know(rest, more[0])
+        elif end and self._is_between:
+            self._head_fed = 0  # what comes after a message may be an empty line
+        events += more
         return events
 
-    def _recognize(self, data: Buffer) -> tuple[list[RequestEvent], int]:
-        """What `data` begins with that needs no llhttp: heads like one before, and
-        plain chunks. Its events, and how many bytes it has."""
-        events: list[RequestEvent] = []
-        end = 0
-        while end < len(data):
-            if self._unseen:
-                pieces, end, is_over = find_chunks(data, end)
-                events += _joined(pieces)
-                if not is_over:
-                    break  # or it is too much
-                events.append(END)
-                self._unseen = b""
-                continue
-            head = find_head(data, end, self._known)
-            if head is None or head[2] - end > self._short:
-                break
-            like, target, body_start = head
-            length = like.length
-            if length is not None and len(data) - body_start < length:
-                break  # it would have to be known how much is still to come
-            start, end = end, body_start
-            method, fields = like.method, like.fields
-            pieces, body, is_over = _NO_PIECES, None, True
-            if length is not None:
-                end += length
-                body = bytes(data[body_start:end])
-            elif like.is_chunked:
-                pieces, end, is_over = find_chunks(data, body_start)
-                if is_over and len(pieces) <= 1:
-                    body = pieces[0] if pieces else b""
-            self._head_fed = 0  # of empty lines before it
-            follows = like.is_chunked and body is None
-            events.append(
-                Request(method, target, fields, False, True, follows, body, like)
-            )
-            if follows:
-                events += _joined(pieces)
-                if not is_over:
-                    self._unseen = bytes(data[start:body_start])
-                    break
-                events.append(END)
-        return events, end
-
-    def _get_to_know(self, data: bytes, request: Request) -> None:
-        """Remember what `request`, with which `data` begins, is like."""
-        if not self._keep_alive or self._malformed is not None:
-            return
-        if request.field(b"upgrade") is not None:
-            return
-        known = get_to_know(data, request.fields)
-        if known is not None:
-            self._known = {**self._known, known.method: known}
+    def _get_to_know(self, data: Buffer, request: Request) -> None:
+        """Know heads like that of `request`, with which `data` begins, from now on."""
+        is_usual = self._keep_alive and self._malformed is None
+        if is_usual and request.field(b"upgrade") is None:
+            self._recognizer.get_to_know(data, request.fields)
 
     @property
     def in_head(self) -> bool:

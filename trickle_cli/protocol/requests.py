@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from trickle_cli.errors import BadAddress
 from trickle_cli.protocol import names
-from trickle_cli.protocol.http1 import Field, Request
+from trickle_cli.protocol.events import Field, Request
 from trickle_cli.protocol.ranges import ByteRange, parse_range
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.protocol.sequence import parse_seq

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from trickle_cli.protocol import names
-from trickle_cli.protocol.http1 import Field, Response
+from trickle_cli.protocol.events import Field, Response
 from trickle_cli.protocol.sequence import parse_seq
 
 

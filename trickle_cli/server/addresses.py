@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.protocol.responses import Answer, problem
 from trickle_cli.server.answers import RETRY_AFTER
 from trickle_cli.server.config import Peers

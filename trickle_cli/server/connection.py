@@ -25,16 +25,15 @@ from typing import Final, Protocol
 import trio
 
 from trickle_cli.access import EVERYTHING, Caller
-from trickle_cli.protocol.http1 import (
+from trickle_cli.protocol.events import (
     END,
     Buffer,
     Field,
-    HeadLimits,
     Malformed,
     Request,
     RequestEvent,
-    RequestParser,
 )
+from trickle_cli.protocol.http1 import HeadLimits, RequestParser
 from trickle_cli.protocol.responses import (
     Answer,
     encode,

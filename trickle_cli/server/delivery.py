@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 import trio
 
 from trickle_cli.errors import LimitReached
-from trickle_cli.protocol.http1 import CRLF, LAST_CHUNK, Request, chunk_head
+from trickle_cli.protocol.events import Request
+from trickle_cli.protocol.http1 import CRLF, LAST_CHUNK, chunk_head
 from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.protocol.responses import encode_segment_head, field_lines
 from trickle_cli.relay import Channel, Piece, Reader, Segment

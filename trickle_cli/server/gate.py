@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from trickle_cli.access import EVERYTHING, Access, Caller, Right
-from trickle_cli.protocol.http1 import Field, Request
+from trickle_cli.protocol.events import Field, Request
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.requests import (
     AskNext,

@@ -19,7 +19,7 @@ from trickle_cli.errors import (
     StorageFailed,
     TrickleError,
 )
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.protocol.names import CHANGEFEED, RESERVED_PREFIX
 from trickle_cli.protocol.requests import (
     AskNext,

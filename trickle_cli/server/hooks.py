@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from trickle_cli.errors import TrickleError
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 
 
 class Refused(TrickleError):

@@ -8,7 +8,7 @@ to a client that asked from its own last byte on means that it has it all.
 
 from __future__ import annotations
 
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.protocol.ranges import ContentRange
 from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.relay import Channel, Piece, Segment

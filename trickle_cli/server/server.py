@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import trio
 
 from trickle_cli.access import Access
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.protocol.requests import Page
 from trickle_cli.protocol.responses import Answer
 from trickle_cli.relay import Hub, Others, Store, Sync

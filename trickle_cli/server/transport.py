@@ -23,7 +23,7 @@ from typing import Final, Protocol
 import trio
 
 from trickle_cli.errors import ConnectionFailed
-from trickle_cli.protocol.http1 import Buffer
+from trickle_cli.protocol.events import Buffer
 from trickle_cli.server.poller import Poller
 
 #: One read takes at most so many bytes. What is read at once is sent on at once, to all

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trickle_cli.protocol.http1 import Buffer
+from trickle_cli.protocol.events import Buffer
 from trickle_cli.server.connection import Connection
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import trio
 
-from trickle_cli.protocol.http1 import Request
+from trickle_cli.protocol.events import Request
 from trickle_cli.protocol.names import CHANGEFEED
 from trickle_cli.protocol.requests import operation
 from trickle_cli.relay import Others, Store, Sync
