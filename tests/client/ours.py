@@ -28,6 +28,10 @@ class OurServer:
     def connections(self) -> int:
         return self._server.statistics().connections
 
+    def answers(self, status: int) -> int:
+        """How many it has given with that status."""
+        return self._server.ledger.statuses[status]
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that the server is about to do: it has no events for that,
         so it is looked at again and again."""

@@ -150,7 +150,7 @@ async def test_our_server_and_client_renew_without_a_new_connection(
         async with Subscriber(server.endpoint(), start=0) as subscribing:
 
             async def publish() -> None:
-                await trio.sleep(3)
+                await server.until(lambda: server.answers(408) >= 2)
                 assert server.connections == 1
                 async with Publisher(server.endpoint()) as publisher:
                     await publisher.write(b"at last")
@@ -292,7 +292,7 @@ async def test_a_publisher_that_waited_too_long_comes_again() -> None:
     ):
         await publisher.write(b"one")
         writer = await publisher.next()
-        await trio.sleep(2)  # so the server has let its request go, twice or so
+        await server.until(lambda: server.answers(408) >= 2)
         await writer.write(b"two")
         await writer.close()
         await publisher.flush()
