@@ -226,22 +226,23 @@ class Subscriber:
                 connection = asked.connection
                 answer = await self._requests.answer_to(asked)
                 if answer is None:
-                    await self._requests.drop(connection)
                     continue  # this server does not know of renewals
                 if answer.status == 200 and not answer.closed:
-                    if self._is_it(answer, seq):
-                        return await self._begin(asked, answer)
-                    await self._requests.drop(connection)
-                    continue
+                    if not self._is_it(answer, seq):
+                        continue
+                    reader = await self._begin(asked, answer)
+                    connection = None
+                    return reader
                 text = await connection.text()
+                done, connection = connection, None
             except (ConnectionFailed, ProtocolViolation) as error:
-                await self._go_on_after(error, connection, began)
+                failed, connection = connection, None
+                await self._go_on_after(error, failed, began)
                 continue
-            except BaseException:
-                if connection is not None:
+            finally:
+                if connection is not None:  # nobody goes on with it
                     await self._requests.drop(connection)  # noqa: ASYNC102
-                raise
-            await self._requests.release(connection)
+            await self._requests.release(done)
             is_quick = trio.current_time() - began < AHEAD_PAUSE
             await self._settle(answer, text, seq, is_quick=is_quick)
 

@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import trio
@@ -72,7 +72,8 @@ async def listen(host: str, port: int) -> list[socket.socket]:
 
 def _listen_on(sock: socket.socket, address: tuple[str | int, ...]) -> socket.socket:
     """Options set here are inherited by what is accepted."""
-    try:
+    with ExitStack() as undo:
+        undo.callback(sock.close)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -84,9 +85,7 @@ def _listen_on(sock: socket.socket, address: tuple[str | int, ...]) -> socket.so
         sock.setblocking(False)
         sock.bind(address)
         sock.listen(_BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
+        undo.pop_all()
     return sock
 
 

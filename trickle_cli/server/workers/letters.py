@@ -14,7 +14,7 @@ import errno
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -157,13 +157,12 @@ class Link:
 
 def _write_apart(data: bytes) -> int:
     descriptor = os.memfd_create("trickle-letter", os.MFD_CLOEXEC)
-    try:
+    with ExitStack() as undo:
+        undo.callback(os.close, descriptor)
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
-    except BaseException:
-        os.close(descriptor)
-        raise
+        undo.pop_all()
     return descriptor
 
 
