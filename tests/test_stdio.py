@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pty
 import socket
@@ -214,8 +215,11 @@ async def test_a_terminal_that_somebody_made_non_blocking_is_waited_for(
 
 
 async def test_ctrl_d_ends_a_terminal() -> None:
-    person, program = pty.openpty()
-    with opened(person, "wb"), opened(program, "rb"):
+    person, side = pty.openpty()
+    # A read that another test abandoned may be about to begin, with a number that is
+    # used again by now.
+    program = fcntl.fcntl(side, fcntl.F_DUPFD, 500)
+    with opened(person, "wb"), opened(side, "rb"), opened(program, "rb"):
         async with open_source(program) as source:
             os.write(person, b"a line\n\x04")
             assert await source.receive_some() == b"a line\n"
