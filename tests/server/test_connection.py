@@ -155,6 +155,27 @@ async def test_a_get_that_asks_for_close_is_closed_after_its_segment(
     await until(lambda: running.server.statistics().connections == 1)
 
 
+async def test_readers_that_close_leave_in_the_middle_of_a_fan_out(
+    running: Running,
+) -> None:
+    channel = running.hub.create("cam")
+    publisher = await running.connect()
+    peers = [await running.connect() for _ in range(6)]
+    for seq, peer in enumerate(peers):
+        await peer.ask("GET", "/cam/0", *(["Connection: close"] * (seq % 2)))
+    await until(lambda: channel.readers == len(peers))
+    await publisher.send(post(0, b"x"))
+    for peer in peers:
+        assert (await peer.hear()).body == b"x"
+    for leaving in peers[1::2]:
+        assert await leaving.is_hung_up()
+    staying = peers[::2]
+    assert running.server.statistics().connections == 1 + len(staying)
+    for peer in staying:
+        await peer.ask("GET", "/cam/0")
+        assert (await peer.hear()).body == b"x"
+
+
 async def test_a_get_may_have_a_body_which_means_nothing(running: Running) -> None:
     channel = running.hub.create("cam")
     peer, publisher = await running.connect(), await running.connect()

@@ -329,7 +329,11 @@ class Connection:
         self._ledger.delivered += size
         if self.entry is not None:
             self._close_entry(size, whole=True)
-        if (close or self._events) and not self._in_turn:
+        if self._in_turn:
+            return
+        if close and self.hold is None and not self._errands:
+            self._say_goodbye()
+        elif close or self._events:  # not here, where somebody publishes
             self.run_errand(trio.lowlevel.checkpoint)
 
     # The access log.
