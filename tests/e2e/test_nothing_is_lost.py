@@ -350,6 +350,7 @@ def test_a_server_that_is_ended_within_a_segment_leaves_it_incomplete(
     reader = programs.start("sub", "--retry-for", "1s", "--json", f"{http.url}/cam")
     plain = programs.start("sub", "--retry-for", "1s", f"{http.url}/cam")
     plain.writes(b"half")
+    until(lambda: b'"readers": 2' in http.get("/cam"))
     server.interrupt()
     assert server.ends() == 130
     assert publisher.ends() == 1
