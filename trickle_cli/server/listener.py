@@ -15,6 +15,7 @@ from typing import Final
 import trio
 
 from trickle_cli.errors import TrickleError
+from trickle_cli.server.poller import Poller
 
 _log = logging.getLogger(__name__)
 
@@ -142,26 +143,65 @@ def _reason(host: str, port: int, error: OSError) -> str:
     return what
 
 
-async def accept_from(
-    listener: socket.socket, serve: Callable[[socket.socket, str], None]
-) -> None:
-    """Accept until cancelled, and hand each connection to `serve`, with the address of
-    its peer, "" where it has none."""
-    complained = -math.inf
-    while True:
-        await trio.lowlevel.wait_readable(listener)
+class _Door:
+    """Accepts what connects to `listener`."""
+
+    def __init__(
+        self, listener: socket.socket, serve: Callable[[socket.socket, str], None]
+    ) -> None:
+        self._listener = listener
+        self._serve = serve
+        self._complained = -math.inf
+
+    def let_in(self) -> bool:
+        """Accept those that wait. False if this process cannot have more for now."""
         for _ in range(_BATCH):
             try:
-                sock, address = listener.accept()
+                sock, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    if trio.current_time() - complained > _COMPLAINT_INTERVAL:
-                        complained = trio.current_time()
-                        _log.warning("connections have to wait: %s", error.strerror)
-                    await trio.sleep(_EXHAUSTED_PAUSE)
-                    break
+                    self._complain(error)
+                    return False
                 continue  # the peer gave up before we came to it
             sock.setblocking(False)
-            serve(sock, address[0] if isinstance(address, tuple) else "")
+            self._serve(sock, address[0] if isinstance(address, tuple) else "")
+        return True
+
+    def _complain(self, error: OSError) -> None:
+        now = trio.current_time()
+        if now - self._complained > _COMPLAINT_INTERVAL:
+            self._complained = now
+            _log.warning("connections have to wait: %s", error.strerror)
+
+
+async def accept_from(
+    listener: socket.socket,
+    serve: Callable[[socket.socket, str], None],
+    poller: Poller | None = None,
+) -> None:
+    """Accept until cancelled, and hand each connection to `serve`, with the address of
+    its peer, "" where it has none. With a `poller`, one waking of that can do for a
+    connection and for what comes on it."""
+    door = _Door(listener, serve)
+    if poller is None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            if not door.let_in():
+                await trio.sleep(_EXHAUSTED_PAUSE)
+    pausing = trio.lowlevel.ParkingLot()
+
+    def ready() -> None:
+        if not door.let_in():
+            poller.pause(listener)
+            pausing.unpark()
+
+    poller.add(listener, ready)
+    try:
+        while True:
+            await pausing.park()
+            await trio.sleep(_EXHAUSTED_PAUSE)
+            poller.resume(listener)
+    finally:
+        poller.remove(listener)

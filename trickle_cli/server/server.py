@@ -149,7 +149,7 @@ class Server:
                 nursery.start_soon(self._watch)
                 async with trio.open_nursery() as accepting:
                     for sock in listeners:
-                        accepting.start_soon(accept_from, sock, self._serve_socket)
+                        accepting.start_soon(self._accept_from, sock)
                     task_status.started()
                     await self._stopping.wait()
                     accepting.cancel_scope.cancel()
@@ -221,6 +221,9 @@ class Server:
         is the address at its other end, if it has one. `run` must be running."""
         transport = StreamTransport(stream)
         await transport.run(self._connect(transport, self._addresses.enter(host)))
+
+    async def _accept_from(self, listener: socket) -> None:
+        await accept_from(listener, self._serve_socket, self._poller)
 
     def _serve_socket(self, sock: socket, host: str) -> None:
         """Serve what has been accepted from `host`."""

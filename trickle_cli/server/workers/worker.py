@@ -28,7 +28,6 @@ from trickle_cli.relay import Others, Store, Sync
 from trickle_cli.server.addresses import FULL, Addresses, Visitor
 from trickle_cli.server.config import ServerConfig
 from trickle_cli.server.connection import Connection
-from trickle_cli.server.listener import accept_from
 from trickle_cli.server.metrics import Sums
 from trickle_cli.server.secure import SecureTransport
 from trickle_cli.server.server import Begin, Server
@@ -232,7 +231,7 @@ class Worker(Server):
             with trio.CancelScope() as self._accepting:
                 async with trio.open_nursery() as nursery:
                     for sock in listeners:
-                        nursery.start_soon(accept_from, sock, self._serve_socket)
+                        nursery.start_soon(self._accept_from, sock)
         finally:
             for sock in listeners:
                 sock.close()
