@@ -64,6 +64,8 @@ def _loads(scale: Scale) -> Iterator[tuple[str, str, str, _Cost]]:
     yield "small-1-100", "1 → 100, 200 B segments", "µs/segment", many
     few = partial(small.cost, readers=1, segments=scale.of(500, 50), channels=20)
     yield "small-20x1-1", "20 × (1 → 1), 200 B segments", "µs/segment", few
+    visits = partial(small.visit_cost, visits=scale.of(3_000, 100))
+    yield "small-visits", "a connection for each 200 B segment", "µs/segment", visits
     readers, segments = scale.of(50, 10), scale.of(2_000, 100)
     about = (
         f"1 → {readers}, 10 kB every 2 ms, whether taken or not: lost"

@@ -159,17 +159,18 @@ def _taken(crowd: Crowd, *, until: float) -> int:
 
 def visits(options: dict[str, Any]) -> None:
     """As many connections as `visits`, each of which gets a segment, and goes: to each
-    of `channels` in turn, where there is one segment."""
+    of `channels` in turn, where there is one, of `size` bytes."""
     kind, port, channels = (options[name] for name in ("kind", "port", "channels"))
+    size = options["size"]
     for channel in channels:
         writer = Writer(kind, port, channel)
         writer.attach("W")
-        writer.whole(b"x")
+        writer.whole(b"x" * size)
         writer.answers.wait()
     wait_to_go()
     for number in range(options["visits"]):
-        reader = Reader(kind, port, channels[number % len(channels)], bare=0)
-        reader.ask()
+        reader = Reader(kind, port, channels[number % len(channels)], bare=size)
+        reader.attach("R")
         while not reader.take():
             pass
         reader.peer.close()

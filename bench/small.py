@@ -29,6 +29,17 @@ def cost(
     return spent * _MICROSECONDS / (readers * channels * segments)
 
 
+def visit_cost(peer: Peer, visits: int, *, channels: int = 1) -> float:
+    """Microseconds of processor time for each connection that gets one segment, which
+    is there, and goes: from each of `channels` in turn."""
+    options = {"channels": [new_channel() for _ in range(channels)], "visits": visits}
+    with load("loads", peer, load="visits", size=SIZE, **options) as work:
+        before = cpu_of(peer.pid)
+        work.go()
+        spent = cpu_of(peer.pid) - before
+    return spent * _MICROSECONDS / visits
+
+
 def measure(scale: Scale) -> Iterator[Figure]:
     shapes = (
         ("1-100", "1 → 100, 200 B segments", 100, scale.of(300, 30), 1),
@@ -48,6 +59,18 @@ def measure(scale: Scale) -> Iterator[Figure]:
             value=value,
             floor=least,
         )
+    with server() as ours, floor() as bare:
+        costs = [
+            partial(visit_cost, peer, scale.of(3_000, 100)) for peer in (ours, bare)
+        ]
+        value, least = alternate(scale.rounds, *costs)
+    yield Figure(
+        name="small.visits",
+        about="a connection for each 200 B segment",
+        unit="µs/segment",
+        value=value,
+        floor=least,
+    )
 
 
 def measure_kept(scale: Scale) -> Iterator[Figure]:

@@ -27,6 +27,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
+from bench import small
 from bench.measuring import Figure, Scale, alternate, cpu_of
 from bench.running import TRICKLE, Peer, environment, load, new_channel, server
 
@@ -102,16 +103,6 @@ class _Seen:
             self.firsts.append((cpu_of(peer.pid, alone=True) - first) / count)
 
 
-def _visit(peer: Peer, visits: int) -> float:
-    """Seconds of processor time for a connection that gets one segment."""
-    channels = [new_channel() for _ in range(_VISITED)]
-    options = {"load": "visits", "channels": channels, "visits": visits}
-    with load("loads", peer, **options) as work:
-        before = cpu_of(peer.pid)
-        work.go()
-        return (cpu_of(peer.pid) - before) / visits
-
-
 def measure(scale: Scale) -> Iterator[Figure]:
     if not is_there():
         return
@@ -124,8 +115,8 @@ def measure(scale: Scale) -> Iterator[Figure]:
             two.take(double, channels, segments)
         alone, shared = alternate(
             scale.rounds,
-            partial(_visit, single, visits),
-            partial(_visit, double, visits),
+            partial(small.visit_cost, single, visits, channels=_VISITED),
+            partial(small.visit_cost, double, visits, channels=_VISITED),
         )
     about = f"{channels} × (1 → 1), 200 B segments, 2 workers"
     yield Figure(
@@ -152,13 +143,16 @@ def measure(scale: Scale) -> Iterator[Figure]:
         name="workers.handover",
         about="a connection for one segment, 2 workers, half of them handed over",
         unit="µs/connection",
-        value=shared * _MICROSECONDS,
-        floor=alone * _MICROSECONDS,
+        value=shared,
+        floor=alone,
         floor_is="one process",
-        details={"for each handed over": handover * _MICROSECONDS},
+        details={"for each handed over": handover},
     )
     at = partial(
-        modelled, work=work - undivided, handover=handover, undivided=undivided
+        modelled,
+        work=work - undivided,
+        handover=handover / _MICROSECONDS,
+        undivided=undivided,
     )
     points = tuple((float(cores), at(cores)) for cores in _CORES)
     yield Figure(
