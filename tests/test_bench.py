@@ -43,7 +43,7 @@ def quick() -> dict[str, Any]:
 
 def test_a_quick_run_tells_of_each_figure_that_is_named(quick: dict[str, Any]) -> None:
     names = [row["name"] for row in quick["figures"]]
-    assert names == ["small.1-100", "small.20x1-1", "idle.memory"]
+    assert names == ["small.1-100", "small.20x1-1", "small.visits", "idle.memory"]
     assert quick["quick"] is True
     assert set(quick["machine"]) >= {"cores", "python"}
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given, strategies as st
 
 from trickle_cli.protocol.events import END, Buffer, Likeness, Request, RequestEvent
+from trickle_cli.protocol.familiar import MAX_KNOWN, Familiar
 from trickle_cli.protocol.http1 import HeadLimits, RequestParser
 from trickle_cli.protocol.requests import Publish, operation, operation_like
 
@@ -112,6 +113,72 @@ def test_whatever_comes_the_events_are_those_of_llhttp(
         assert fed(RequestParser(LIMITS), bytes(data), where) == expected
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=4),
+            st.lists(st.integers(0, 2000), max_size=3),
+            st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=1),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_so_they_are_when_connections_share_what_is_familiar(
+    connections: list[tuple[list[bytes], list[int], list[tuple[int, int]]]],
+) -> None:
+    familiar = Familiar()
+    for messages, cuts, changes in connections:
+        data = bytearray(b"".join(messages))
+        for place, value in changes:
+            data[place % len(data)] = value
+        between = [sum(map(len, messages[:count])) for count in range(len(messages))]
+        for where in (between, cuts + between):
+            expected = fed(Forgetful(LIMITS), bytes(data), where)
+            assert fed(RequestParser(LIMITS, familiar), bytes(data), where) == expected
+
+
+def test_what_came_on_one_connection_is_known_on_another() -> None:
+    familiar = Familiar()
+    RequestParser(familiar=familiar).feed(head(b"GET /cam/1"))
+    RequestParser(familiar=familiar).feed(head(b"POST /a/1", CHUNKED) + b"0\r\n\r\n")
+    parser = Watched(familiar)
+    parser.feed(head(b"GET /dog/3") + head(b"POST /a/2", CHUNKED) + b"0\r\n\r\n")
+    parser.feed(head(b"GET /cam/4"))
+    assert parser.given == 0
+    parser.feed(head(b"GET /cam/5", FIELDS + b"More: x\r\n"))
+    assert parser.given == 1
+    stranger = Watched(Familiar())
+    stranger.feed(head(b"GET /cam/1"))
+    assert stranger.given == 1
+
+
+def test_what_ends_the_connection_is_known_and_ends_it() -> None:
+    familiar = Familiar()
+    closing = head(b"GET /cam/1", FIELDS + b"Connection: close\r\n")
+    for times in (1, 0):
+        parser = Watched(familiar)
+        (request,) = parser.feed(closing + head(b"GET /cam/2"))
+        assert isinstance(request, Request)
+        assert not request.keep_alive
+        assert parser.feed(head(b"GET /cam/3")) == []
+        assert not parser.in_head
+        assert parser.given == times
+
+
+def test_not_more_is_known_than_is_useful() -> None:
+    familiar = Familiar()
+    for number in range(MAX_KNOWN + 1):
+        fields = FIELDS + b"Number: %d\r\n" % number
+        RequestParser(familiar=familiar).feed(head(b"GET /cam/1", fields))
+    givens = []
+    for number in (1, MAX_KNOWN, 0):
+        parser = Watched(familiar)
+        parser.feed(head(b"GET /cam/1", FIELDS + b"Number: %d\r\n" % number))
+        givens.append(parser.given)
+    assert givens == [0, 0, 1]
+
+
 def test_what_is_like_one_before_means_the_same_but_for_its_path() -> None:
     parser = RequestParser()
     fields = CHUNKED + b"Lp-Trickle-Publisher: secret\r\nContent-Type: text/x\r\n"
@@ -145,8 +212,8 @@ class Watched(RequestParser):
 
     __slots__ = ("given",)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, familiar: Familiar | None = None) -> None:
+        super().__init__(familiar=familiar)
         self.given = 0
 
     def on_message_begin(self) -> None:

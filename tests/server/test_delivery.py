@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.relay.fakes import Clock, make_hub, publish
 from trickle_cli.protocol.events import Request
+from trickle_cli.protocol.familiar import Familiar
 from trickle_cli.protocol.http1 import USUAL_LIMITS
 from trickle_cli.protocol.requests import Subscribe
 from trickle_cli.relay import Channel
@@ -109,6 +110,7 @@ async def deliver(
             nursery=nursery,
             patience=Patience(),
             limits=USUAL_LIMITS,
+            familiar=Familiar(),
             ledger=Ledger(None),
             peer="test",
         )

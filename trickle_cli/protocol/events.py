@@ -14,27 +14,6 @@ Field: TypeAlias = tuple[bytes, bytes]
 LARGE_PIECE: Final = 8 * 1024
 
 
-class Likeness:
-    """What requests of a `method` have in common whose `fields` are the same: `raw` to
-    the end of the head. A body follows if it `is_chunked`, or has a `length`. `meaning`
-    is for others to keep what they have found out about such requests."""
-
-    __slots__ = ("fields", "is_chunked", "length", "meaning", "method", "raw")
-
-    def __init__(self, method: bytes, fields: Sequence[Field], raw: bytes) -> None:
-        self.method = method
-        self.fields = fields
-        self.raw = raw
-        self.is_chunked = False
-        self.length: int | None = None
-        for name, value in fields:  # which have been accepted: there is one of them
-            if name == b"transfer-encoding":
-                self.is_chunked = True
-            elif name == b"content-length":
-                self.length = int(value)
-        self.meaning: Any = None
-
-
 class End(enum.Enum):
     """The end of a message's body."""
 
@@ -56,7 +35,7 @@ class Request(NamedTuple):
 
     `has_body`: events of its body follow · `body` is all of it where, instead, it was
     found to be whole together with the head · `like` is what it has in common with one
-    before, if that was seen.
+    another that came before, if that was seen.
     """
 
     method: bytes
@@ -71,6 +50,56 @@ class Request(NamedTuple):
     def field(self, name: bytes) -> bytes | None:
         """The value of the first field called `name` (lower case)."""
         return find_field(self.fields, name)
+
+
+class Likeness:
+    """What requests have in common with the `request` that they are like: all but the
+    path, and the body. `raw` is their head after the first line. A body follows if it
+    `is_chunked`, or has a `length`. `meaning` is for others to keep what they have
+    found out about such requests, whoever sends them."""
+
+    __slots__ = (
+        "fields",
+        "is_chunked",
+        "keep_alive",
+        "length",
+        "meaning",
+        "method",
+        "raw",
+    )
+
+    def __init__(self, request: Request, raw: bytes) -> None:
+        self.method = request.method
+        self.fields = request.fields
+        self.keep_alive = request.keep_alive
+        self.raw = raw
+        self.is_chunked = False
+        self.length: int | None = None
+        for name, value in self.fields:  # accepted: there is one of them at most
+            if name == b"transfer-encoding":
+                self.is_chunked = True
+            elif name == b"content-length":
+                self.length = int(value)
+        self.meaning: Any = None
+
+    def is_at(self, data: Buffer, start: int) -> bool:
+        """Whether `raw` is in `data` at `start`."""
+        return bytes(data[start : start + len(self.raw)]) == self.raw
+
+    def request(
+        self, target: bytes, body: bytes | None = None, *, has_body: bool = False
+    ) -> Request:
+        """Such a request for `target`."""
+        return Request(
+            self.method,
+            target,
+            self.fields,
+            False,
+            self.keep_alive,
+            has_body,
+            body,
+            self,
+        )
 
 
 class Response(NamedTuple):

@@ -1,25 +1,22 @@
 """Requests that differ from one before in their paths alone, and in their bodies.
 
 A client asks for segment after segment, and publishes one after another, with the same
-fields to the byte; where it keeps connections for all that it does, on any of them. To
-have llhttp take each head apart again, field by field, and then to find out again what
-it means, is a good part of what a short segment costs. So when a read begins where a
-message begins, its head is held against the last one of its method that llhttp has
-accepted, and what that was found to be holds again. Of what follows such a head, chunks
-that are plain and whole are recognized. All else goes to llhttp, which alone decides
-what is well formed.
+fields to the byte, on one connection or on many; and many clients are alike. To have
+llhttp take each head apart again, field by field, and then to find out again what it
+means, is a good part of what a short segment costs. So when a read begins where a
+message begins, its head is held against those that llhttp has accepted, and what such a
+one was found to be holds again. Of what follows such a head, chunks that are plain and
+whole are recognized. All else goes to llhttp, which alone decides what is well formed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 from trickle_cli.protocol.events import (
     END,
     Buffer,
-    Field,
     Likeness,
     Request,
     RequestEvent,
@@ -35,37 +32,60 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _LINE: Final = re.compile(
     rb"(GET|POST) (/[A-Za-z0-9._~%/-]{0,1000}/[0-9]{1,15}) HTTP/1\.1\r\n"
 )
-_NOTHING: Final[Mapping[bytes, Likeness]] = {}
+#: Heads that all connections of a server share.
+MAX_KNOWN: Final = 128
+
+
+class Familiar:
+    """The heads that were accepted last, on any of the connections of a server. All of
+    these have the same limits, and what is kept with a head holds for all of them."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], Likeness] = {}
+
+    def get(self, method: bytes, raw: bytes) -> Likeness | None:
+        """What requests of `method` are like whose head goes on with `raw`."""
+        return self._known.get((method, raw))
+
+    def learn(self, request: Request, raw: bytes) -> Likeness:
+        """Know, for a while, what requests are like whose head goes on as that of this
+        one."""
+        like = self.get(request.method, raw)
+        if like is None:
+            if len(self._known) == MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+            like = self._known[request.method, raw] = Likeness(request, raw)
+        return like
 
 
 class Recognizer:
-    """Knows the requests of one connection. `longest` is how many bytes a head may have
-    that no limit forbids. It is asked where a message may begin, or in the body of one
-    that it has begun with; llhttp is not to have had a part of that."""
+    """Knows the requests of one connection, and those that are `familiar`. `longest` is
+    how many bytes a head may have that no limit forbids. It is asked where a message
+    may begin, or in the body of one that it has begun with; llhttp is not to have had a
+    part of that. What it took last may have `has_ended` the connection."""
 
-    __slots__ = ("_known", "_longest", "_unseen")
+    __slots__ = ("_familiar", "_last", "_longest", "_unseen", "has_ended")
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, familiar: Familiar) -> None:
         self._longest = longest
-        self._known = _NOTHING
+        self._familiar = familiar
+        self._last: Likeness | None = None  # most come again at once
         self._unseen = b""  # the head of the message that we are in
+        self.has_ended = False
 
-    def forget(self) -> None:
-        """Know nothing more."""
-        self._known = _NOTHING
-
-    def get_to_know(self, data: Buffer, fields: Sequence[Field]) -> None:
-        """Know heads like the one that `data` begins with, which has been accepted and
-        has these `fields`, if it is of the kind that comes again."""
+    def get_to_know(self, data: Buffer, request: Request) -> None:
+        """Know heads like that of `request`, with which `data` begins, and which has
+        been accepted, if it is of the kind that comes again."""
         data = bytes(data[: self._longest])
         line = _LINE.match(data)
         if line is None:
             return
-        method, start = line[1], line.end()
+        start = line.end()
         end = data.find(_HEAD_END, start - len(_CRLF)) + len(_HEAD_END)
         if end >= start:
-            like = Likeness(method, fields, data[start:end])
-            self._known = {**self._known, method: like}
+            self._last = self._familiar.learn(request, data[start:end])
 
     def hand_over(self) -> bytes:
         """The head of the message that we are in, b"" if we are in none: it is for
@@ -80,7 +100,7 @@ class Recognizer:
         end = 0
         if self._unseen:
             end = self._took(*_find_chunks(data, 0), events)
-        while self._known and end < len(data) and not self._unseen:
+        while end < len(data) and not (self._unseen or self.has_ended):
             start = end
             end = self._begin(data, start, events)
             if end == start:
@@ -94,11 +114,11 @@ class Recognizer:
         if line is None:
             return start
         method, target = line.groups()
-        like = self._known.get(method)
+        like = self._recall(data, method, line.end())
         if like is None:
             return start
         end = line.end() + len(like.raw)
-        if bytes(data[line.end() : end]) != like.raw or end - start > self._longest:
+        if end - start > self._longest:
             return start
         body = None
         if like.length is not None:
@@ -109,16 +129,24 @@ class Recognizer:
         elif like.is_chunked:
             pieces, body_end, is_over = _find_chunks(data, end)
             if not is_over or len(pieces) > 1:
-                events.append(
-                    Request(method, target, like.fields, False, True, True, None, like)
-                )
+                events.append(like.request(target, has_body=True))
                 self._unseen = bytes(data[start:end])
                 return self._took(pieces, body_end, is_over, events)
             body, end = pieces[0] if pieces else b"", body_end
-        events.append(
-            Request(method, target, like.fields, False, True, False, body, like)
-        )
+        events.append(like.request(target, body))
+        self.has_ended = not like.keep_alive
         return end
+
+    def _recall(self, data: Buffer, method: bytes, start: int) -> Likeness | None:
+        """What a head of `method` is like that goes on in `data` at `start`."""
+        like = self._last
+        if like is None or like.method != method or not like.is_at(data, start):
+            text = bytes(data[start - len(_CRLF) : start + self._longest])
+            end = text.find(_HEAD_END) + len(_HEAD_END)
+            like = self._familiar.get(method, text[len(_CRLF) : end])
+            if like is not None:
+                self._last = like
+        return like
 
     def _took(
         self,

@@ -43,7 +43,7 @@ from trickle_cli.protocol.events import (
     find_field,
     joined,
 )
-from trickle_cli.protocol.familiar import Recognizer
+from trickle_cli.protocol.familiar import Familiar, Recognizer
 
 
 class HeadLimits(NamedTuple):
@@ -217,36 +217,38 @@ class _Parser(Generic[_EventT]):
 
 
 class RequestParser(_Parser[RequestEvent]):
-    """The server's side: requests in."""
+    """The server's side: requests in. Parsers of the same `limits` may share what is
+    `familiar`."""
 
     __slots__ = ("_is_between", "_keep_alive", "_recognizer", "_target")
 
     _http: httptools.HttpRequestParser
 
-    def __init__(self, limits: HeadLimits = USUAL_LIMITS) -> None:
+    def __init__(
+        self, limits: HeadLimits = USUAL_LIMITS, familiar: Familiar | None = None
+    ) -> None:
         super().__init__(limits)
         self._target = b""
         self._keep_alive = True
         # What was fed so far ends with the end of a message, and another may come.
         self._is_between = True
-        self._recognizer = Recognizer(min(limits.size, limits.target))
-        self._http = httptools.HttpRequestParser(self)
-
-    def close(self) -> None:
-        super().close()
-        self._recognizer.forget()
+        longest = min(limits.size, limits.target)
+        self._recognizer = Recognizer(longest, familiar or Familiar())
 
     def feed(self, data: Buffer) -> list[RequestEvent]:
-        if not self._is_between:
+        if self._dead or not self._is_between:
             return super().feed(data)
         recognizer = self._recognizer
         events, end = recognizer.take(data)
         if end:
             self._head_fed = 0  # of empty lines before that
-        if end == len(data):
+        if end == len(data) or recognizer.has_ended:
+            self._dead = recognizer.has_ended  # what follows is nobody's
             return events
         rest = data[end:]
         head = recognizer.hand_over()
+        if not hasattr(self, "_http"):
+            self._http = httptools.HttpRequestParser(self)
         if head:
             super().feed(head)  # the event of it is known
         more = super().feed(rest)
@@ -259,9 +261,9 @@ class RequestParser(_Parser[RequestEvent]):
 
     def _get_to_know(self, data: Buffer, request: Request) -> None:
         """Know heads like that of `request`, with which `data` begins, from now on."""
-        is_usual = self._keep_alive and self._malformed is None
-        if is_usual and request.field(b"upgrade") is None:
-            self._recognizer.get_to_know(data, request.fields)
+        is_usual = request.keep_alive or not request.has_body
+        if is_usual and self._malformed is None and request.field(b"upgrade") is None:
+            self._recognizer.get_to_know(data, request)
 
     @property
     def in_head(self) -> bool:

@@ -33,6 +33,7 @@ from trickle_cli.protocol.events import (
     Request,
     RequestEvent,
 )
+from trickle_cli.protocol.familiar import Familiar
 from trickle_cli.protocol.http1 import HeadLimits, RequestParser
 from trickle_cli.protocol.responses import (
     Answer,
@@ -131,6 +132,7 @@ class Connection:
         nursery: trio.Nursery,
         patience: Patience,
         limits: HeadLimits,
+        familiar: Familiar,
         ledger: Ledger,
         peer: str,
     ) -> None:
@@ -144,7 +146,7 @@ class Connection:
         self._on_close = on_close
         self._nursery = nursery
         self._patience = patience
-        self._parser = RequestParser(limits)
+        self._parser = RequestParser(limits, familiar)
         self._ledger = ledger
         self.entry: Entry | None = None
         self._events: deque[RequestEvent] = deque()

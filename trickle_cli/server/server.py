@@ -14,6 +14,7 @@ import trio
 
 from trickle_cli.access import Access
 from trickle_cli.protocol.events import Request
+from trickle_cli.protocol.familiar import Familiar
 from trickle_cli.protocol.requests import Page
 from trickle_cli.protocol.responses import Answer
 from trickle_cli.relay import Hub, Others, Store, Sync
@@ -87,6 +88,7 @@ class Server:
             },
         )
         self._addresses = self._make_addresses(config)
+        self._familiar = Familiar()
         self._connections: set[Connection] = set()
         self._refused = 0
         self._poller: Poller | None = None
@@ -304,6 +306,7 @@ class Server:
             nursery=self._nursery,
             patience=patience,
             limits=self.config.head,
+            familiar=self._familiar,
             ledger=self.ledger,
             peer=visitor.name,
         )
