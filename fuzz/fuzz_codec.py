@@ -11,7 +11,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["trickle_cli"]):
-    from trickle_cli.protocol.events import Malformed, Request
+    from trickle_cli.protocol.events import END, Malformed, Request
+    from trickle_cli.protocol.familiar import Familiar
     from trickle_cli.protocol.http1 import RequestParser, ResponseParser
     from trickle_cli.protocol.requests import operation
 
@@ -28,6 +29,11 @@ def _joined(events: list[object]) -> list[object]:
             joined[-1] += event
         elif isinstance(event, Malformed):
             joined.append(Malformed)
+        elif isinstance(event, Request):  # recognized or not, it says the same
+            has_body = event.has_body or event.body is not None
+            joined.append(event._replace(has_body=has_body, body=None, like=None))
+            if event.body is not None:
+                joined += [event.body, END] if event.body else [END]
         else:
             joined.append(event)
     return joined
@@ -58,7 +64,9 @@ def check(data: bytes) -> None:
     cuts = sorted(provider.ConsumeIntInRange(0, 4096) for _ in range(_CUTS))
     rest = provider.ConsumeBytes(len(data))
     pieces = [rest[a:b] for a, b in zip([0, *cuts], [*cuts, len(rest)], strict=True)]
-    for make in (RequestParser, ResponseParser):
+    # What the first has come across is familiar to the second.
+    familiar = Familiar()
+    for make in (lambda: RequestParser(familiar=familiar), ResponseParser):
         whole = _feed(make(), [rest] if rest else [])
         parts = _feed(make(), [piece for piece in pieces if piece])
         for events in (whole, parts):

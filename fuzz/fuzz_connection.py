@@ -37,6 +37,7 @@ _LINES = (
     b"POST /cam/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
     b"3\r\nabc\r\n",
     b"0\r\n\r\n",
+    b"GET /cam/0 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     b"DELETE /cam/0 HTTP/1.1\r\nHost: a\r\n\r\n",
     b"DELETE /cam HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /cam HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -63,6 +64,8 @@ _CONFIG = ServerConfig(
 
 class Wire:
     """A peer's end: takes `appetite` bytes at once, and the rest when it is hungry."""
+
+    joins = False
 
     def __init__(self) -> None:
         self.appetite = 1 << 30
@@ -92,6 +95,12 @@ class Wire:
                 return taken
             self._hungry = trio.Event()
             await self._hungry.wait()
+
+    def cork(self, *, on: bool) -> None:
+        pass
+
+    def unacknowledged(self) -> int:
+        return 0
 
     def pause(self) -> None:
         pass
