@@ -57,9 +57,10 @@ class Poller:
         self._epoll.modify(sock, select.EPOLLIN)
 
     def remove(self, sock: socket.socket) -> None:
-        """Forget `sock`."""
+        """Forget `sock`. Harmless if the poller is closed."""
         del self._ready[sock.fileno()]
-        self._epoll.unregister(sock)
+        if not self._epoll.closed:
+            self._epoll.unregister(sock)
 
     async def run(self) -> None:
         """Call whoever is ready, until cancelled."""
