@@ -159,21 +159,33 @@ async def test_readers_that_close_leave_in_the_middle_of_a_fan_out(
     running: Running,
 ) -> None:
     channel = running.hub.create("cam")
-    publisher = await running.connect()
     peers = [await running.connect() for _ in range(6)]
     for seq, peer in enumerate(peers):
         await peer.ask("GET", "/cam/0", *(["Connection: close"] * (seq % 2)))
     await until(lambda: channel.readers == len(peers))
-    await publisher.send(post(0, b"x"))
+    staying = peers[::2]
+    channel.add_whole(0, [b"x"], 1, b"")
+    assert running.server.statistics().connections == len(staying)  # at once
     for peer in peers:
         assert (await peer.hear()).body == b"x"
     for leaving in peers[1::2]:
         assert await leaving.is_hung_up()
-    staying = peers[::2]
-    assert running.server.statistics().connections == 1 + len(staying)
     for peer in staying:
         await peer.ask("GET", "/cam/0")
         assert (await peer.hear()).body == b"x"
+
+
+async def test_a_reader_that_closes_may_still_be_sending(running: Running) -> None:
+    """A connection that is closed resets what comes, and the answer with it."""
+    channel = running.hub.create("cam")
+    peer = await running.connect()
+    await peer.ask("GET", "/cam/0", "Connection: close", "Content-Length: 10")
+    await until(lambda: channel.readers == 1)
+    channel.add_whole(0, [b"x"], 1, b"")
+    for byte in b"0123456789":
+        await peer.send(bytes([byte]))
+    assert (await peer.hear()).body == b"x"
+    assert await peer.is_hung_up()
 
 
 async def test_a_get_may_have_a_body_which_means_nothing(running: Running) -> None:
