@@ -6,8 +6,15 @@ from itertools import pairwise
 
 from hypothesis import given, strategies as st
 
-from trickle_cli.protocol.events import END, Buffer, Likeness, Request, RequestEvent
-from trickle_cli.protocol.familiar import MAX_KNOWN, Familiar
+from trickle_cli.protocol.events import (
+    END,
+    Buffer,
+    Likeness,
+    Malformed,
+    Request,
+    RequestEvent,
+)
+from trickle_cli.protocol.familiar import MAX_HEAD, MAX_KNOWN, Familiar
 from trickle_cli.protocol.http1 import HeadLimits, RequestParser
 from trickle_cli.protocol.requests import Publish, operation, operation_like
 
@@ -28,6 +35,7 @@ def head(line: bytes, fields: bytes = FIELDS) -> bytes:
 
 
 CHUNKED = FIELDS + b"Transfer-Encoding: chunked\r\n"
+CLOSING = b"Connection: close\r\n"
 #: Whole messages, plain and odd, most of them alike.
 MESSAGES = [
     *(head(b"GET /cam/%d" % seq) for seq in (0, 1, 2, 999999999999999, 10**16)),
@@ -39,7 +47,7 @@ MESSAGES = [
     head(b"GET /cam/1?x"),
     head(b"HEAD /cam/1"),
     head(b"GET /cam/1", FIELDS + b"Upgrade: x\r\nConnection: upgrade\r\n"),
-    head(b"GET /cam/1", FIELDS + b"Connection: close\r\n"),
+    head(b"GET /cam/1", FIELDS + CLOSING),
     b"GET /cam/1 HTTP/1.0\r\nHost: a\r\n\r\n",
     b"GET /cam/1 HTTP/1.1\r\n\r\n",
     b"\r\n" + head(b"GET /cam/3"),
@@ -69,6 +77,13 @@ MESSAGES = [
     head(b"POST /cam/6", FIELDS + b"Content-Length: 3\r\n") + b"\r\n0",
     head(b"POST /cam/6", FIELDS + b"Content-Length: 0\r\n"),
     head(b"GET /cam/6", FIELDS + b"Content-Length: 2\r\n") + b"GE",
+    head(b"POST /cam/1"),
+    head(b"GET /cam/1", CHUNKED) + b"0\r\n\r\n",
+    head(b"POST /cam/1", CHUNKED + CLOSING) + b"1\r\nx\r\n0\r\n\r\n",
+    head(b"POST /cam/1", FIELDS + CLOSING + b"Content-Length: 1\r\n") + b"x",
+    head(b"POST /cam/1", CHUNKED) + b"0\r\n" + CLOSING + b"\r\n",
+    b"\r\n" * 200 + head(b"GET /cam/3"),
+    b"\r\n" * 200,
 ]
 
 
@@ -155,7 +170,7 @@ def test_what_came_on_one_connection_is_known_on_another() -> None:
 
 def test_what_ends_the_connection_is_known_and_ends_it() -> None:
     familiar = Familiar()
-    closing = head(b"GET /cam/1", FIELDS + b"Connection: close\r\n")
+    closing = head(b"GET /cam/1", FIELDS + CLOSING)
     for times in (1, 0):
         parser = Watched(familiar)
         (request,) = parser.feed(closing + head(b"GET /cam/2"))
@@ -164,6 +179,41 @@ def test_what_ends_the_connection_is_known_and_ends_it() -> None:
         assert parser.feed(head(b"GET /cam/3")) == []
         assert not parser.in_head
         assert parser.given == times
+
+
+def test_a_closing_request_with_a_body_is_for_llhttp() -> None:
+    """What comes after its end is nobody's, wherever that is cut."""
+    closing = head(b"POST /cam/1", CHUNKED + CLOSING)
+    for cut in range(len(closing), len(closing) + 11):
+        familiar = Familiar()
+        for _ in range(2):
+            parser = Watched(familiar)
+            data = closing + b"1\r\nx\r\n0\r\n\r\n" + head(b"GET /cam/2")
+            request, *others = parser.feed(data[:cut]) + parser.feed(data[cut:])
+            assert isinstance(request, Request)
+            assert others == [b"x", END]
+            assert parser.given == 1
+
+
+def test_a_trailer_that_ends_the_connection_ends_it_whatever_is_known() -> None:
+    familiar = Familiar()
+    RequestParser(familiar=familiar).feed(head(b"GET /cam/1"))
+    for known in (familiar, None):
+        parser = RequestParser(familiar=known)
+        parser.feed(head(b"POST /a/1", CHUNKED) + b"0\r\n" + CLOSING + b"\r\n")
+        (refusal,) = parser.feed(head(b"GET /cam/1"))
+        assert isinstance(refusal, Malformed)
+
+
+def test_long_heads_are_not_kept() -> None:
+    familiar = Familiar()
+    limits = HeadLimits(size=10**6, target=10**6)
+    fields = FIELDS + b"Long: " + b"x" * MAX_HEAD + b"\r\n"
+    for _ in range(2):
+        parser = RequestParser(limits, familiar)
+        (request,) = parser.feed(head(b"GET /cam/1", fields))
+        assert isinstance(request, Request)
+        assert request.like is None
 
 
 def test_not_more_is_known_than_is_useful() -> None:

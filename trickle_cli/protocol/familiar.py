@@ -32,8 +32,10 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _LINE: Final = re.compile(
     rb"(GET|POST) (/[A-Za-z0-9._~%/-]{0,1000}/[0-9]{1,15}) HTTP/1\.1\r\n"
 )
-#: Heads that all connections of a server share.
+#: Heads that all connections of a server share, and the bytes that one may have: they
+#: come from anybody.
 MAX_KNOWN: Final = 128
+MAX_HEAD: Final = 4096
 
 
 class Familiar:
@@ -61,15 +63,15 @@ class Familiar:
 
 
 class Recognizer:
-    """Knows the requests of one connection, and those that are `familiar`. `longest` is
+    """Knows the requests of one connection, and those that are `familiar`. `limit` is
     how many bytes a head may have that no limit forbids. It is asked where a message
     may begin, or in the body of one that it has begun with; llhttp is not to have had a
     part of that. What it took last may have `has_ended` the connection."""
 
     __slots__ = ("_familiar", "_last", "_longest", "_unseen", "has_ended")
 
-    def __init__(self, longest: int, familiar: Familiar) -> None:
-        self._longest = longest
+    def __init__(self, limit: int, familiar: Familiar) -> None:
+        self._longest = min(limit, MAX_HEAD)
         self._familiar = familiar
         self._last: Likeness | None = None  # most come again at once
         self._unseen = b""  # the head of the message that we are in

@@ -232,8 +232,8 @@ class RequestParser(_Parser[RequestEvent]):
         self._keep_alive = True
         # What was fed so far ends with the end of a message, and another may come.
         self._is_between = True
-        longest = min(limits.size, limits.target)
-        self._recognizer = Recognizer(longest, familiar or Familiar())
+        limit = min(limits.size, limits.target)
+        self._recognizer = Recognizer(limit, familiar or Familiar())
 
     def feed(self, data: Buffer) -> list[RequestEvent]:
         if self._dead or not self._is_between:
@@ -251,11 +251,11 @@ class RequestParser(_Parser[RequestEvent]):
             self._http = httptools.HttpRequestParser(self)
         if head:
             super().feed(head)  # the event of it is known
+        elif end:
+            self._head_fed = -len(rest)  # not counted, as what follows a message is not
         more = super().feed(rest)
         if more and isinstance(more[0], Request) and not head:
             self._get_to_know(rest, more[0])
-        elif end and self._is_between:
-            self._head_fed = 0  # what comes after a message may be an empty line
         events += more
         return events
 
@@ -309,7 +309,8 @@ class RequestParser(_Parser[RequestEvent]):
         if not self._keep_alive:
             self._dead = True
             raise _Refused  # what follows: llhttp would keep HTTP/1.0 alive
-        self._is_between = True
+        # A trailer may say that it is over: then llhttp is to refuse what comes.
+        self._is_between = self._http.should_keep_alive()
 
 
 class ResponseParser(_Parser[ResponseEvent]):
