@@ -16,11 +16,12 @@ _TIMES: Final = (1, 2, 4, 8)
 def _figure(
     name: str, about: str, scale: Scale, total: Callable[[int], float], base: int
 ) -> Figure:
-    """`total` is what so much work costs, all together."""
-    points = tuple(
-        (base * times, median(total(base * times) for _ in range(scale.rounds)))
-        for times in _TIMES[: scale.of(4, 2)]
-    )
+    """`total` is what so much work costs, all together. Each round does it all: what
+    the machine does besides is to fall on all of it alike."""
+    sizes = [base * times for times in _TIMES[: scale.of(4, 2)]]
+    rounds = [[total(size) for size in sizes] for _ in range(scale.rounds)]
+    costs = map(median, zip(*rounds, strict=True))
+    points = tuple(zip(sizes, costs, strict=True))
     return Figure(
         name=f"growth.{name}",
         about=about,
