@@ -82,10 +82,6 @@ class Likeness:
                 self.length = int(value)
         self.meaning: Any = None
 
-    def is_at(self, data: Buffer, start: int) -> bool:
-        """Whether `raw` is in `data` at `start`."""
-        return bytes(data[start : start + len(self.raw)]) == self.raw
-
     def request(
         self, target: bytes, body: bytes | None = None, *, has_body: bool = False
     ) -> Request:

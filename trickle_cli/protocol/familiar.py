@@ -116,10 +116,17 @@ class Recognizer:
         if line is None:
             return start
         method, target = line.groups()
-        like = self._recall(data, method, line.end())
-        if like is None:
-            return start
-        end = line.end() + len(like.raw)
+        end = line.end()
+        like = self._last
+        if (
+            like is None
+            or like.method != method
+            or bytes(data[end : end + len(like.raw)]) != like.raw
+        ):
+            like = self._recall(data, method, end)
+            if like is None:
+                return start
+        end += len(like.raw)
         if end - start > self._longest:
             return start
         body = None
@@ -140,14 +147,13 @@ class Recognizer:
         return end
 
     def _recall(self, data: Buffer, method: bytes, start: int) -> Likeness | None:
-        """What a head of `method` is like that goes on in `data` at `start`."""
-        like = self._last
-        if like is None or like.method != method or not like.is_at(data, start):
-            text = bytes(data[start - len(_CRLF) : start + self._longest])
-            end = text.find(_HEAD_END) + len(_HEAD_END)
-            like = self._familiar.get(method, text[len(_CRLF) : end])
-            if like is not None:
-                self._last = like
+        """What a head of `method` is like that goes on in `data` at `start`, if others
+        have sent such."""
+        text = bytes(data[start - len(_CRLF) : start + self._longest])
+        end = text.find(_HEAD_END) + len(_HEAD_END)
+        like = self._familiar.get(method, text[len(_CRLF) : end])
+        if like is not None:
+            self._last = like
         return like
 
     def _took(
