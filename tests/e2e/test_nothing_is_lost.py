@@ -58,6 +58,13 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def stop(program: Program) -> None:
+    """Have it do nothing, from when this returns."""
+    program.interrupt(signal.SIGSTOP)
+    stat = Path(f"/proc/{program.process.pid}/stat")
+    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+
+
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
@@ -142,7 +149,7 @@ def test_a_reader_that_is_stopped_for_a_while_loses_nothing(
             "pub", "--wait-readers", "1", f"{http.url}/cam", str(given)
         )
         until(lambda: size_of(out) > 2 * MIB)
-        reader.interrupt(signal.SIGSTOP)
+        stop(reader)
         size = size_of(out)
         time.sleep(3)
         assert writer.runs  # it is held back
@@ -163,7 +170,7 @@ def test_what_a_stopped_reader_of_a_live_channel_loses_is_named_exactly(
         writer = programs.start("pub", "--newline", f"{http.url}/cam")
         writer.feed(b"0\n")
         until(lambda: size_of(out))
-        reader.interrupt(signal.SIGSTOP)
+        stop(reader)
         writer.feed(b"".join(b"%d\n" % number for number in range(1, 1000)))
         until(lambda: http.get("/cam/next") == b"1000")
         reader.interrupt(signal.SIGCONT)
