@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trickle_cli.access import Access
     from trickle_cli.commands.securing import Securing
     from trickle_cli.commands.signals import Interruption
+    from trickle_cli.display.channels import ChannelWatch
     from trickle_cli.display.manner import Manner
     from trickle_cli.display.talk import Talk
     from trickle_cli.server import ServerConfig
@@ -107,11 +108,13 @@ async def serve_on(
     Returns at the first signal that is to end us."""
     import trio
 
+    from trickle_cli.display.channels import ChannelWatch
     from trickle_cli.server.systemd import notify
 
+    watch = ChannelWatch(url)  # imported by now: later, there may be no descriptors
     talk.say(f"listening on {url}")
     notify("READY=1")
-    nursery.start_soon(_watch, talk, url, look)
+    nursery.start_soon(_watch, talk, watch, look)
     with trio.CancelScope() as serving:
         interruption.cancel = serving.cancel
         await trio.sleep_forever()
@@ -119,14 +122,11 @@ async def serve_on(
 
 
 async def _watch(
-    talk: Talk, url: str, look: Callable[[], Awaitable[ServerStatistics]]
+    talk: Talk, watch: ChannelWatch, look: Callable[[], Awaitable[ServerStatistics]]
 ) -> None:
     """Show the channels, and say which come and go."""
     import trio
 
-    from trickle_cli.display.channels import ChannelWatch
-
-    watch = ChannelWatch(url)
     talk.show(watch)
     while True:
         began = trio.current_time()
