@@ -68,11 +68,3 @@ async def test_out_of_descriptors_it_looks_again_now_and_then(
                 await until(lambda: exhausted.calls >= 3)
                 assert trio.current_time() - began > 0.1  # two pauses
             accepting.cancel_scope.cancel()
-
-
-async def test_a_poller_that_has_failed_does_not_fail_again(poller: Poller) -> None:
-    (listener,) = await listen("127.0.0.1", 0)
-    with listener:
-        poller.add(listener, lambda: None)
-        poller.close()
-        poller.remove(listener)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from unittest.mock import Mock
 
 import pytest
 import trio
+import trio.testing
 
 from tests.server.conftest import Running, Start
 from tests.server.peer import Peer, until
@@ -134,6 +136,33 @@ async def test_statistics_show_what_is_there(running: Running) -> None:
 async def test_a_base_path_must_be_one() -> None:
     with pytest.raises(BadAddress):
         ServerConfig(base_path="live")
+
+
+async def test_when_it_fails_that_is_all_that_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is accepted from is put away before that which it is put away from."""
+    (listener,) = await listen("127.0.0.1", 0)
+    address = listener.getsockname()
+    failure = OSError("broken")
+    server = Server(ServerConfig())
+
+    async def play() -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            server.accept([listener])
+            await trio.testing.wait_all_tasks_blocked()
+            monkeypatch.setattr(Poller, "_turn", Mock(side_effect=failure))
+            async with await trio.open_tcp_stream(*address):
+                await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await play()
+    error: BaseException = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert error is failure
+    assert listener.fileno() == -1
 
 
 async def test_without_epoll_sockets_are_served_as_streams(

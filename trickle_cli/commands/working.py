@@ -243,7 +243,7 @@ class _Work:
             nursery.start_soon(self._receive)
         worker.make_permanent(self._job.permanent)
         nursery.start_soon(worker.look)
-        nursery.start_soon(worker.accept, self._listeners)
+        worker.accept(self._listeners)
         await self._say("opened")
 
     async def _receive(self) -> None:

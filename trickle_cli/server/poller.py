@@ -57,10 +57,9 @@ class Poller:
         self._epoll.modify(sock, select.EPOLLIN)
 
     def remove(self, sock: socket.socket) -> None:
-        """Forget `sock`. Harmless if the poller is closed."""
+        """Forget `sock`."""
         del self._ready[sock.fileno()]
-        if not self._epoll.closed:
-            self._epoll.unregister(sock)
+        self._epoll.unregister(sock)
 
     async def run(self) -> None:
         """Call whoever is ready, until cancelled."""

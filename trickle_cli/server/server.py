@@ -92,6 +92,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._refused = 0
         self._poller: Poller | None = None
+        self._accepting = trio.CancelScope()
         self._stopping = trio.Event()
         self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -149,14 +150,11 @@ class Server:
                 if self._poller is not None:
                     nursery.start_soon(self._poller.run)
                 nursery.start_soon(self._watch)
-                async with trio.open_nursery() as accepting:
-                    for sock in listeners:
-                        accepting.start_soon(self._accept_from, sock)
-                    task_status.started()
-                    await self._stopping.wait()
-                    accepting.cancel_scope.cancel()
-                for sock in listeners:
-                    sock.close()
+                if listeners:
+                    self.accept(listeners)
+                task_status.started()
+                await self._stopping.wait()
+                self.stop_accepting()
                 self._shut_down()
                 if self.hub.store is None:
                     await self._drain()
@@ -171,6 +169,28 @@ class Server:
             if self.hub.store is not None:
                 self.hub.store.close()
             self._ended.set()
+
+    def accept(self, listeners: Sequence[socket]) -> None:
+        """Accept from `listeners`, which are closed when that ends; once, while `run`
+        runs, if that has none."""
+        assert self._nursery is not None
+        self._nursery.start_soon(self._accept, listeners)
+
+    async def _accept(self, listeners: Sequence[socket]) -> None:
+        try:
+            with self._accepting:
+                async with trio.open_nursery() as nursery:
+                    for sock in listeners:
+                        nursery.start_soon(
+                            accept_from, sock, self._serve_socket, self._poller
+                        )
+        finally:
+            for sock in listeners:
+                sock.close()
+
+    def stop_accepting(self) -> None:
+        """Accept nothing more."""
+        self._accepting.cancel()
 
     async def stop(self) -> None:
         """Accept no more, close all channels, let readers take what there is for
@@ -223,9 +243,6 @@ class Server:
         is the address at its other end, if it has one. `run` must be running."""
         transport = StreamTransport(stream)
         await transport.run(self._connect(transport, self._addresses.enter(host)))
-
-    async def _accept_from(self, listener: socket) -> None:
-        await accept_from(listener, self._serve_socket, self._poller)
 
     def _serve_socket(self, sock: socket, host: str) -> None:
         """Serve what has been accepted from `host`."""

@@ -96,7 +96,6 @@ class Worker(Server):
         self._permanent: dict[str, str] = {}
         self._awaited: set[int] = set()
         self.informed = trio.Event()
-        self._accepting: trio.CancelScope | None = None
         self.closed = trio.Event()
         self.finished = trio.Event()
         publishes = config.changefeed and team.owners.heir(CHANGEFEED) == team.seat
@@ -225,24 +224,7 @@ class Worker(Server):
         """Have what was counted here outlast this process."""
         self.team.row.tell_ledger(self.ledger)
 
-    async def accept(self, listeners: Sequence[socket.socket]) -> None:
-        """Accept from `listeners`, which others do, too, until told to stop."""
-        try:
-            with trio.CancelScope() as self._accepting:
-                async with trio.open_nursery() as nursery:
-                    for sock in listeners:
-                        nursery.start_soon(self._accept_from, sock)
-        finally:
-            for sock in listeners:
-                sock.close()
-
-    def stop_accepting(self) -> None:
-        """Accept nothing more."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-
     def _shut_down(self) -> None:
-        self.stop_accepting()
         super()._shut_down()
         self._report()
         self.closed.set()
