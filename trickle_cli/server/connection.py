@@ -175,19 +175,16 @@ class Connection:
             if self._discarding <= 0:
                 self.close()
             return
-        try:
-            self._queued += len(data)
-            self._events.extend(self._parser.feed(data))
-            self._proceed()
-        except Exception as error:  # noqa: BLE001 - the connection boundary
-            self._fail(error)
+        self._bounded(self._serve, data)
 
     def hung_up(self) -> None:
         """The peer has gone."""
-        try:
-            self.close()
-        except Exception as error:  # noqa: BLE001 - the connection boundary
-            self._fail(error)
+        self._bounded(self.close)
+
+    def _serve(self, data: Buffer) -> None:
+        self._queued += len(data)
+        self._events.extend(self._parser.feed(data))
+        self._proceed()
 
     def _proceed(self) -> None:
         """Serve what has come, as far as it can be served without waiting."""
@@ -431,6 +428,13 @@ class Connection:
         self.transport.close(fail=fail)
         self._on_close(self)
 
+    def _bounded(self, action: Callable[..., None], *arguments: object) -> None:
+        """Do what is not to cost more than this connection, if it fails."""
+        try:
+            action(*arguments)
+        except Exception as error:  # noqa: BLE001 - the connection boundary
+            self._fail(error)
+
     def _fail(self, error: Exception) -> None:
         """A fault of ours: it costs this connection, and no other."""
         _log.error("a connection failed: %s: %s", type(error).__name__, error)
@@ -455,10 +459,7 @@ class Connection:
     def check(self, now: float) -> None:
         """Give up if the peer has kept us waiting for too long. Called every
         second or so; `now` is trio's clock, in seconds."""
-        try:
-            self._check(now)
-        except Exception as error:  # noqa: BLE001 - the connection boundary
-            self._fail(error)
+        self._bounded(self._check, now)
 
     def _check(self, now: float) -> None:
         if self.exchange is not None and not self._errands:
