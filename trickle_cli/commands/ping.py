@@ -173,8 +173,8 @@ async def _open_probes(
             )
             return probes
         reason = "the server lets nobody make channels"
-    except (NotAllowed, ChannelNotFound) as error:
-        reason = str(error)
+    except* (NotAllowed, ChannelNotFound) as errors:  # from within a nursery, perhaps
+        reason = str(first_error(errors))
     talk.say(f"round trips only: a channel of our own cannot be used: {reason}")
     return probes
 
@@ -256,18 +256,15 @@ async def _open_segments(
                     took = trio.current_time() - float(sent)
                     received.set()
 
-                try:
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(fail_early, publisher)
-                        nursery.start_soon(receive)
-                        with suppress(UnexpectedStatus):  # not every server tells
-                            await publisher.wait_for_readers(1)
-                        writer = await publisher.next()
-                        await writer.write(b"%r\n" % trio.current_time())
-                        await received.wait()
-                        nursery.cancel_scope.cancel()
-                except ExceptionGroup as group:
-                    raise first_error(group) from None
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(fail_early, publisher)
+                    nursery.start_soon(receive)
+                    with suppress(UnexpectedStatus):  # not every server tells
+                        await publisher.wait_for_readers(1)
+                    writer = await publisher.next()
+                    await writer.write(b"%r\n" % trio.current_time())
+                    await received.wait()
+                    nursery.cancel_scope.cancel()
                 await writer.close()
                 await publisher.flush()
                 return took
