@@ -34,8 +34,8 @@ class Request(NamedTuple):
     """A request's head. Field names are in lower case, in the order of arrival.
 
     `has_body`: events of its body follow · `body` is all of it where, instead, it was
-    found to be whole together with the head · `like` is what it has in common with one
-    another that came before, if that was seen.
+    found to be whole together with the head · `like` is what it has in common with
+    others that came before, if that was seen.
     """
 
     method: bytes
