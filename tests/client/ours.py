@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
 
 from tests.client.scripted import PATIENCE
+from tests.waiting import until
 from trickle_cli.client import Endpoint
 from trickle_cli.relay import Hub
 from trickle_cli.server import Server, ServerConfig, listen
@@ -32,12 +33,6 @@ class OurServer:
         """How many it has given with that status."""
         return self._server.ledger.statuses[status]
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something that the server is about to do: it has no events for that,
-        so it is looked at again and again."""
-        while not condition():
-            await trio.sleep(0.001)
-
     async def until_preconnected(self, seq: int, channel: str = "cam") -> None:
         """Wait for a POST of segment `seq`, which has not begun."""
 
@@ -45,7 +40,7 @@ class OurServer:
             found = [c._awaited.get(seq) for c in self.hub.all() if c.name == channel]
             return any(segment is not None and segment.writers for segment in found)
 
-        await self.until(is_there)
+        await until(is_there)
 
     async def stop(self) -> None:
         await self._server.stop()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ import pytest
 
 from tests.client import scripted as say
 from tests.client.ours import serving
-from tests.client.scripted import ScriptedServer, scripted
+from tests.client.scripted import PATIENCE, ScriptedServer, scripted
 from trickle_cli.client import (
     ClientConfig,
     Control,
@@ -200,18 +201,20 @@ def test_a_proxy_of_another_kind_is_refused(
 def running_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a proxy that asks for a name and a password."""
     port_file = tmp_path_factory.mktemp("proxy") / "port"
+    os.mkfifo(port_file)
+    told = os.open(port_file, os.O_RDONLY | os.O_NONBLOCK)
     command = [
         *(sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0"),
         *("--port-file", str(port_file), "--num-workers", "1", "--num-acceptors", "1"),
         *("--basic-auth", "user:pass", "--log-level", "ERROR"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
-        while not (port_file.exists() and port_file.read_text().strip()):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.02)
-        yield f"http://user:pass@127.0.0.1:{port_file.read_text().strip()}"
+    with (
+        open(told, "rb", buffering=0) as reading,
+        subprocess.Popen(command, stderr=subprocess.DEVNULL) as process,
+    ):
+        assert select.select([reading], [], [], PATIENCE)[0]
+        port = reading.read(16).decode().strip()
+        yield f"http://user:pass@127.0.0.1:{port}"
         process.terminate()
 
 

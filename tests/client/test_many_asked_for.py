@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.client import scripted as say
 from tests.client.breaking import breaking
 from tests.client.ours import serving
 from tests.client.scripted import Peer, ScriptedServer, scripted
 from tests.client.toy import Manners, toying
+from tests.waiting import linger, until
 from trickle_cli.client import Publisher, Subscriber, asking, depth
 from trickle_cli.protocol.sequence import OLDEST
 from trickle_cli.relay import Limits, Window
@@ -102,11 +104,8 @@ async def test_who_takes_nothing_asks_for_nothing_more() -> None:
             for seq in range(500):
                 part = await subscriber.read()
                 assert (await part.read()).startswith(line(seq))
-            came = -1
-            while came != path.came:
-                came = path.came
-                await trio.sleep(0.05)
-            ahead = came - 500 * 10_200
+            await wait_all_tasks_blocked(0.05)
+            ahead = path.came - 500 * 10_200
             assert ahead < (depth.MOST + 1) * 10_500
             for seq in range(500, 600):
                 part = await subscriber.read()
@@ -127,7 +126,7 @@ async def test_who_has_enough_leaves_nothing_behind(count: int, reads: bool) -> 
                 assert part.seq == seq
                 if reads:
                     assert await part.read() == line(seq)
-        await server.until(lambda: not server.connections)
+        await until(lambda: not server.connections)
 
 
 async def test_a_segment_that_is_not_read_costs_no_connection() -> None:
@@ -349,5 +348,5 @@ async def test_behind_a_window_that_moves_every_seq_is_read_or_told_as_lost() ->
                 accounted += [*part.lost, part.seq]
                 assert await part.read() == line(part.seq)
                 if chance.random() < 0.05:
-                    await trio.sleep(0.002)
+                    await linger(chance)
             assert accounted == list(range(1000))

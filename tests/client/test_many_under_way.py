@@ -17,6 +17,7 @@ from tests.client.ours import serving
 from tests.client.scripted import Peer, Script, ScriptedServer, admit, scripted
 from tests.client.test_publisher_seqs import held
 from tests.client.toy import Manners, toying
+from tests.waiting import linger
 from trickle_cli.client import Publisher, depth, sending, traffic
 from trickle_cli.client.connection import Connection
 from trickle_cli.errors import ChannelClosed, ConnectionFailed, SegmentTooLarge
@@ -355,7 +356,7 @@ async def test_wherever_it_breaks_the_channel_gets_what_was_written(seed: int) -
                     half = chance.randrange(len(data) + 1)
                     await segment.write(data[:half])
                     if chance.random() < 0.3:
-                        await trio.sleep(chance.choice([0.001, 0.03]))
+                        await linger(chance)
                     await segment.close(data[half:])
                     written[segment.seq] = data
                 else:

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Peer, ScriptedServer, admit, let_close, scripted
+from tests.waiting import until
 from trickle_cli.client import ClientConfig, Endpoint, Publisher, sending, traffic
 from trickle_cli.client.connection import Connection, connect
 from trickle_cli.errors import ConnectionFailed
@@ -443,8 +444,8 @@ async def test_leaving_without_close_ends_neither_the_segment_nor_the_channel() 
         async with Publisher(server.endpoint()) as publishing:
             await (await publishing.next()).write(b"x")
             channel = server.hub.find("cam")
-            await server.until(lambda: channel.total)
-        await server.until(lambda: not server.connections)
+            await until(lambda: channel.total)
+        await until(lambda: not server.connections)
         assert not channel.closed
         assert not channel.find(0).ended
 

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client import scripted as say
 from tests.client.ours import OurServer, serving
 from tests.client.scripted import PATIENCE, ScriptedServer, admit, scripted
+from tests.waiting import until
 from trickle_cli.client import Publisher, SegmentWriter
 from trickle_cli.errors import (
     ChannelClosed,
@@ -120,7 +121,7 @@ async def test_somebody_who_ends_our_segment_ends_us() -> None:
         segment = await publishing.next()
         await segment.write(b"y")
         channel = server.hub.find("cam")
-        await server.until(lambda: channel.head == 2)
+        await until(lambda: channel.head == 2)
         channel.end_segment(1)
         ended = await publishing.failed()
         assert isinstance(ended, SegmentConflict)
@@ -138,7 +139,7 @@ async def test_our_server_closes_the_channel_while_we_wait_for_input(
         if not begins:
             await segment.close()
         channel = server.hub.find("cam")
-        await server.until(lambda: len(channel._publications) == 1 + begins)
+        await until(lambda: len(channel._publications) == 1 + begins)
         server.hub.close("cam")
         assert isinstance(await publishing.failed(), ChannelClosed)
 
@@ -280,7 +281,7 @@ async def test_an_error_in_the_block_comes_out_as_it_is(error: Exception) -> Non
 
 async def _assert_nothing_is_left(server: OurServer) -> None:
     with trio.fail_after(PATIENCE):
-        await server.until(lambda: not server.connections)
+        await until(lambda: not server.connections)
 
 
 async def _in_a_segment(publishing: Publisher) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.client import scripted as say
 from tests.client.ours import serving
 from tests.client.scripted import Asked, Peer, ScriptedServer, scripted
+from tests.waiting import until
 from trickle_cli.client import Publisher, Subscriber, asking, sending
+from trickle_cli.client.lane import Lane
 from trickle_cli.errors import ChannelClosed, FirstByteTimeout
 from trickle_cli.server import Patience, ServerConfig
 
@@ -127,7 +130,7 @@ async def test_what_came_while_the_one_before_was_read_is_not_lost(
         await one.send(say.segment_head(0) + say.chunk(b"slow"))
         two, _ = await server.asked("GET /cam/1")
         await two.send(say.segment(1, b"one"))
-        await trio.sleep(0.1)  # much longer than it would wait for that
+        await wait_all_tasks_blocked()  # for it does not wait
         await one.send(say.END)
         await one.asked("GET /cam/2")
         await one.send(say.ENDED)
@@ -150,7 +153,7 @@ async def test_our_server_and_client_renew_without_a_new_connection(
         async with Subscriber(server.endpoint(), start=0) as subscribing:
 
             async def publish() -> None:
-                await server.until(lambda: server.answers(408) >= 2)
+                await until(lambda: server.answers(408) >= 2)
                 assert server.connections == 1
                 async with Publisher(server.endpoint()) as publisher:
                     await publisher.write(b"at last")
@@ -292,7 +295,7 @@ async def test_a_publisher_that_waited_too_long_comes_again() -> None:
     ):
         await publisher.write(b"one")
         writer = await publisher.next()
-        await server.until(lambda: server.answers(408) >= 2)
+        await until(lambda: server.answers(408) >= 2)
         await writer.write(b"two")
         await writer.close()
         await publisher.flush()
@@ -334,10 +337,19 @@ async def test_a_segment_that_is_awaited_by_its_writer_may_be_renewed_too(
 ) -> None:
     monkeypatch.setattr(sending, "_RENEWAL", 0.01)
     monkeypatch.setattr(sending, "_RENEWAL_LOOK", 0.01)
+    take_back, renewals = sending.Sender._take_back, 0
+
+    async def renew(sender: sending.Sender, lane: Lane) -> None:
+        nonlocal renewals
+        renewals += 1
+        await take_back(sender, lane)
+
+    monkeypatch.setattr(sending.Sender, "_take_back", renew)
     async with serving() as server, Publisher(server.endpoint()) as publishing:
         for number in range(20):
             writer = await publishing.next()
-            await trio.sleep(0.03)
+            before = renewals
+            await until(lambda: renewals > before)  # noqa: B023
             await writer.write(b"%d," % number)
             await writer.write(b"x")
         await publishing.close()

@@ -11,6 +11,7 @@ import trio
 from tests.client import scripted as say
 from tests.client.ours import OurServer, serving
 from tests.client.scripted import PATIENCE, Peer, ScriptedServer, scripted
+from tests.waiting import until
 from trickle_cli.client import Publisher, Subscriber
 from trickle_cli.errors import (
     ChannelClosed,
@@ -453,8 +454,7 @@ async def test_behind_a_small_window_every_seq_is_read_or_told_as_lost() -> None
 
 async def _assert_nothing_is_left(server: OurServer) -> None:
     with trio.fail_after(PATIENCE):
-        while server.connections:
-            await trio.sleep(0.001)
+        await until(lambda: not server.connections)
 
 
 @pytest.mark.parametrize("cancels", range(0, 200, 7))

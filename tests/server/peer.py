@@ -5,7 +5,6 @@ has what it hears judged by h11, which is not ours.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import h11
@@ -148,9 +147,3 @@ class Peer:
                 self._http.receive_data(await self.stream.receive_some(65536))
             elif not isinstance(event, h11.InformationalResponse):
                 return event
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the server work until `condition` holds."""
-    while not condition():
-        await trio.sleep(0.001)

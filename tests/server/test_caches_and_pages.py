@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.conftest import Running, Start
-from tests.server.peer import Peer, until
+from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.server import ServerConfig, metrics
 from trickle_cli.version import __version__
 

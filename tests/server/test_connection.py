@@ -9,7 +9,8 @@ import trio
 import trio.testing
 
 from tests.server.conftest import Running
-from tests.server.peer import Peer, until
+from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.server import Server, ServerConfig
 from trickle_cli.server.connection import (
     DISCARD_BYTES,

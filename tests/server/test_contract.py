@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from tests.server.conftest import Running, Start
-from tests.server.peer import Peer, until
+from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.relay import Limits, Window
 from trickle_cli.server import ServerConfig
 

@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from tests.server.conftest import Start
-from tests.server.peer import Heard, Peer, until
+from tests.server.peer import Heard, Peer
+from tests.waiting import until
 from trickle_cli.server import HookRequest, Refused, ServerConfig, consultation
 
 Ask = Callable[[Peer], object]
@@ -46,7 +47,7 @@ async def test_a_hook_sees_the_request_and_may_allow_it(
     seen: list[HookRequest] = []
 
     async def ask(request: HookRequest) -> None:
-        await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked()
         seen.append(request)
 
     running = await start(config(before_create=ask if is_async else seen.append))

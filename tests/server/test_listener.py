@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.server.peer import until
+from tests.waiting import until
 from trickle_cli.server.listener import accept_from, listen
 from trickle_cli.server.poller import AVAILABLE, Poller
 

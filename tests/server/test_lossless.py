@@ -10,6 +10,7 @@ import trio
 
 from tests.server.conftest import Running, Start
 from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.access import Access, Caller, Grant, Right
 from trickle_cli.access.tokens import TokenFile, digest_of
 from trickle_cli.relay import Channel, Limits, Window
@@ -32,13 +33,12 @@ def config(*, lease: float = 30, **options: object) -> ServerConfig:
 
 async def until_held_back(channel: Channel) -> None:
     assert channel.flow is not None
-    while not channel.flow.waiting:
-        await trio.sleep(0.01)
+    flow = channel.flow
+    await until(lambda: flow.waiting)
 
 
 async def until_waiting(channel: Channel, readers: int = 1) -> None:
-    while channel.waiting_readers < readers:
-        await trio.sleep(0.01)
+    await until(lambda: channel.waiting_readers >= readers)
 
 
 async def make(running: Running, *fields: str) -> Channel:
@@ -247,8 +247,7 @@ async def test_a_reader_that_comes_back_goes_on_where_it_was(start: Start) -> No
 
 
 async def publisher_ends_or(channel: Channel) -> None:
-    while channel.head < 101:
-        await trio.sleep(0.01)
+    await until(lambda: channel.head >= 101)
     assert channel.oldest == 0
 
 
@@ -316,8 +315,7 @@ async def test_the_secret_of_a_publisher_is_nowhere_to_be_seen(
     await peer.publish("/cam/0", ID)
     await peer.chunk(b"abc")
     secret = ID.split()[1].encode()
-    while not running.hub.find("cam").head:
-        await trio.sleep(0.01)
+    await until(lambda: running.hub.find("cam").head)
     for target in ("/", "/cam", "/_/metrics", "/cam/next"):
         heard = await other.get(target)
         assert secret not in repr(heard).encode()
@@ -342,8 +340,7 @@ async def test_what_does_not_fit_is_refused_and_harms_nothing(
     peer, other = await running.connect(), await running.connect()
     await peer.publish("/cam/0", ID)
     await peer.chunk(b"abc")
-    while not running.hub.get("cam") or not running.hub.find("cam").head:
-        await trio.sleep(0.01)
+    await until(lambda: running.hub.get("cam") and running.hub.find("cam").head)
     heard = await other.request("POST", "/cam/0", *fields, body="nonsense")
     assert (heard.status, heard["Lp-Trickle-Size"]) == (status, size)
     if status == 409:

@@ -6,7 +6,8 @@ import h11
 import pytest
 
 from tests.server.conftest import Running, Start
-from tests.server.peer import Heard, Peer, until
+from tests.server.peer import Heard, Peer
+from tests.waiting import until
 from trickle_cli.server import ServerConfig
 
 ALL = b"0123456789"

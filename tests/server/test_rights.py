@@ -8,7 +8,7 @@ from itertools import chain, combinations
 import pytest
 
 from tests.server.conftest import Running, Start
-from tests.server.peer import until
+from tests.waiting import until
 from trickle_cli.access import Access, Grant, Right, TokenFile, digest_of
 from trickle_cli.access.rights import Caller
 from trickle_cli.server import ServerConfig

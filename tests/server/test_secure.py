@@ -12,7 +12,7 @@ import pytest
 import trio
 import trustme
 
-from tests.server.peer import until
+from tests.waiting import linger, until
 from trickle_cli.server import Patience, Server, ServerConfig, listen
 from trickle_cli.server.poller import Poller
 from trickle_cli.server.secure import SLICE, SecureTransport
@@ -80,7 +80,7 @@ async def test_whatever_the_kernel_takes_all_bytes_arrive_once(
     async def take() -> None:
         while len(got) < len(data):
             if chance.random() < 0.3:
-                await trio.sleep(0.001)
+                await linger(chance)
             got.extend(await peer.receive_some(chance.randrange(1, 200_000)))
 
     with trio.fail_after(60):

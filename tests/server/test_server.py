@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from tests.server.conftest import Running, Start
-from tests.server.peer import Peer, until
+from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.errors import BadAddress, TrickleError
 from trickle_cli.relay.segment import PUSH_BATCH
 from trickle_cli.server import Server, ServerConfig, listen

@@ -11,7 +11,8 @@ import pytest
 import trio
 import trustme
 
-from tests.server.peer import Peer, until
+from tests.server.peer import Peer
+from tests.waiting import until
 from trickle_cli.client import (
     ClientConfig,
     Control,
