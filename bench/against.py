@@ -60,12 +60,8 @@ def _loads(scale: Scale) -> Iterator[tuple[str, str, str, _Cost]]:
         # Not every server goes on as well in the middle of a channel.
         cost = partial(fanout.cost, readers=readers, segments=segments, before=0)
         yield f"fanout-1-{readers}", f"1 → {readers}, {chunks}", "s/GB", cost
-    many = partial(small.cost, readers=100, segments=scale.of(300, 30))
-    yield "small-1-100", "1 → 100, 200 B segments", "µs/segment", many
-    few = partial(small.cost, readers=1, segments=scale.of(500, 50), channels=20)
-    yield "small-20x1-1", "20 × (1 → 1), 200 B segments", "µs/segment", few
-    visits = partial(small.visit_cost, visits=scale.of(3_000, 100))
-    yield "small-visits", "a connection for each 200 B segment", "µs/segment", visits
+    for name, about, takes in small.loads(scale):
+        yield f"small-{name}", about, "µs/segment", takes
     readers, segments = scale.of(50, 10), scale.of(2_000, 100)
     about = (
         f"1 → {readers}, 10 kB every 2 ms, whether taken or not: lost"

@@ -4,7 +4,7 @@ directory too, where the floor is the same server without one."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -20,37 +20,39 @@ def cost(
     peer: Peer, readers: int, segments: int, *, channels: int = 1, size: int = SIZE
 ) -> float:
     """Microseconds of processor time for each segment delivered."""
-    options = {"channels": [new_channel() for _ in range(channels)], "readers": readers}
-    sizes = {"size": size, "segments": segments}
-    with load("loads", peer, load="exchange", **options, **sizes) as work:
-        before = cpu_of(peer.pid)
-        work.go()
-        spent = cpu_of(peer.pid) - before
-    return spent * _MICROSECONDS / (readers * channels * segments)
+    sizes = {"readers": readers, "segments": segments, "size": size}
+    return _spent(peer, "exchange", channels, sizes) / (readers * channels * segments)
 
 
 def visit_cost(peer: Peer, visits: int, *, channels: int = 1) -> float:
     """Microseconds of processor time for each connection that gets one segment, which
     is there, and goes: from each of `channels` in turn."""
-    options = {"channels": [new_channel() for _ in range(channels)], "visits": visits}
-    with load("loads", peer, load="visits", size=SIZE, **options) as work:
+    return _spent(peer, "visits", channels, {"visits": visits, "size": SIZE}) / visits
+
+
+def _spent(peer: Peer, kind: str, channels: int, options: dict[str, int]) -> float:
+    """Microseconds of processor time that a load on so many channels takes."""
+    names = [new_channel() for _ in range(channels)]
+    with load("loads", peer, load=kind, channels=names, **options) as work:
         before = cpu_of(peer.pid)
         work.go()
-        spent = cpu_of(peer.pid) - before
-    return spent * _MICROSECONDS / visits
+        return (cpu_of(peer.pid) - before) * _MICROSECONDS
+
+
+def loads(scale: Scale) -> Iterator[tuple[str, str, Callable[[Peer], float]]]:
+    """A name, what it is, and what it costs a server."""
+    many = partial(cost, readers=100, segments=scale.of(300, 30))
+    yield "1-100", "1 → 100, 200 B segments", many
+    few = partial(cost, readers=1, segments=scale.of(500, 50), channels=20)
+    yield "20x1-1", "20 × (1 → 1), 200 B segments", few
+    visits = partial(visit_cost, visits=scale.of(3_000, 100))
+    yield "visits", "a connection for each 200 B segment", visits
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    shapes = (
-        ("1-100", "1 → 100, 200 B segments", 100, scale.of(300, 30), 1),
-        ("20x1-1", "20 × (1 → 1), 200 B segments", 1, scale.of(500, 50), 20),
-    )
-    for name, about, readers, segments, channels in shapes:
+    for name, about, takes in loads(scale):
         with server() as ours, floor() as bare:
-            costs = [
-                partial(cost, peer, readers, segments, channels=channels)
-                for peer in (ours, bare)
-            ]
+            costs = partial(takes, ours), partial(takes, bare)
             value, least = alternate(scale.rounds, *costs)
         yield Figure(
             name=f"small.{name}",
@@ -59,18 +61,6 @@ def measure(scale: Scale) -> Iterator[Figure]:
             value=value,
             floor=least,
         )
-    with server() as ours, floor() as bare:
-        costs = [
-            partial(visit_cost, peer, scale.of(3_000, 100)) for peer in (ours, bare)
-        ]
-        value, least = alternate(scale.rounds, *costs)
-    yield Figure(
-        name="small.visits",
-        about="a connection for each 200 B segment",
-        unit="µs/segment",
-        value=value,
-        floor=least,
-    )
 
 
 def measure_kept(scale: Scale) -> Iterator[Figure]:
