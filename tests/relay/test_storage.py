@@ -74,6 +74,7 @@ def test_a_channel_comes_back_as_it_was(disk: Disk, clock: Clock) -> None:
     assert contents(back) == {0: b"zero", 1: b"", 2: b"two and more"}
     assert back.size == channel.size
     assert abs(back.created - clock.now) < 100
+    assert back.rate(clock.now) == 0  # all of it came before
     epoch = back.epoch
     publish(back, 2, owner=b"me").write([b"two and more"], end=True)
     assert back.epoch == epoch  # it is known again

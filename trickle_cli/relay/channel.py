@@ -34,7 +34,6 @@ import logging
 import math
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -51,6 +50,7 @@ from trickle_cli.relay.held import Held
 from trickle_cli.relay.limits import Limits, Window
 from trickle_cli.relay.memory import Memory
 from trickle_cli.relay.publication import Publication, Verdict
+from trickle_cli.relay.rate import Rate
 from trickle_cli.relay.recording import Recording
 from trickle_cli.relay.records import State
 from trickle_cli.relay.segment import Reader, Segment, Stage, Tally, wake_all
@@ -60,9 +60,6 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between looks at the age of what is held, while there are writes.
 _LOOK_INTERVAL: Final = 1.0
-#: Seconds over which `rate` is taken, and the samples that this needs, one a second.
-RATE_SPAN: Final = 5.0
-_SAMPLES: Final = 7
 
 
 def _new_epoch() -> str:
@@ -115,7 +112,7 @@ class Channel:
         self._publications: set[Publication] = set()
         self._tally = Tally()
         self._memory = memory
-        self._samples = deque([(self.created, 0)], maxlen=_SAMPLES)
+        self._rate = Rate(self.created)
         self.recording = Recording(lambda: self.state)
         self._made = time.time()
         self.flow: Flow | None = None
@@ -173,17 +170,11 @@ class Channel:
 
     def rate(self, now: float) -> float:
         """Bytes a second that it got, of late."""
-        base = self._samples[0][1]
-        for when, total in self._samples:
-            if when > now - RATE_SPAN:
-                break
-            base = total
-        return (self.total - base) / max(1.0, min(RATE_SPAN, now - self.created))
+        return self._rate.of(now, self.total)
 
     def sample(self, now: float) -> None:
         """Take note, for `rate`, of what has come by `now`; once a second."""
-        if self._samples[-1][1] != self.total:
-            self._samples.append((now, self.total))
+        self._rate.sample(now, self.total)
 
     @property
     def is_held(self) -> bool:
@@ -619,6 +610,7 @@ class Channel:
             if not segment.ended:
                 self._open.add(segment)
         self.total = max(state.total, self.size)
+        self._rate = Rate(self.written, self.total)
         self.head = max(state.head, self._held.end)
         self._gone_below = self.oldest
         self._restless.add(self)
