@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -18,6 +19,7 @@ from trickle_cli.server.connection import (
     MAX_PIPELINED_BYTES,
     Connection,
 )
+from trickle_cli.server.delivery import Delivery
 from trickle_cli.server.transport import RECEIVE_SIZE
 
 GET = b"GET /cam/%d HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -302,6 +304,18 @@ async def test_a_fault_of_ours_costs_one_connection_and_leaves_no_traceback(
     (record,) = caplog.records
     assert record.getMessage() == "a connection failed: ZeroDivisionError: made up"
     assert record.exc_info is None
+
+
+async def test_a_fault_at_the_end_of_a_connection_leaves_nothing_of_it(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = running.hub.create("cam")
+    peer = await running.connect()
+    await peer.ask("GET", "/cam/0")
+    await until(lambda: channel.readers == 1)
+    monkeypatch.setattr(Delivery, "hang_up", Mock(side_effect=ZeroDivisionError))
+    await peer.hang_up()
+    await until(lambda: running.server.statistics().connections == 0)
 
 
 # Deadlines, on a clock that jumps.

@@ -415,6 +415,16 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        try:
+            self._leave()
+        finally:
+            self._events.clear()
+            self._parser.close()
+            self.transport.close(fail=fail)
+            self._on_close(self)
+
+    def _leave(self) -> None:
+        """Let those who are there for the peer know that it is not any more."""
         if self.exchange is not None:
             sent = self.exchange.hang_up()
             self.exchange = None
@@ -423,10 +433,6 @@ class Connection:
         if self.hold is not None:
             hold, self.hold = self.hold, None
             hold.flow.leave(hold, is_taken=hold.is_taken())
-        self._events.clear()
-        self._parser.close()
-        self.transport.close(fail=fail)
-        self._on_close(self)
 
     def _bounded(self, action: Callable[..., None], *arguments: object) -> None:
         """Do what is not to cost more than this connection, if it fails."""
