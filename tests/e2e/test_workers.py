@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -421,6 +422,38 @@ def test_workers_that_die_again_and_again_are_replaced(programs: Programs) -> No
         for name in names:
             http.make(name, b"data")
             assert http.get(f"/{name}/0") == b"data"
+
+
+#: `trickle`, with less patience.
+IMPATIENT = """
+from trickle_cli.commands import seats
+from trickle_cli.start import main
+
+seats._HOPELESS = 5
+main()
+"""
+
+
+def test_a_worker_that_hangs_is_replaced_as_one_that_dies(programs: Programs) -> None:
+    server = programs.start_other(
+        *(sys.executable, "-c", IMPATIENT),
+        *("serve", "--port", "0", "--autocreate", "--workers", "2"),
+    )
+    http = Http(server.says("listening on").rpartition(" ")[2])
+    lost, kept = names_at(1, 1, 2)[0], names_at(0, 1, 2)[0]
+    http.make(lost, b"lost")
+    http.make(kept, b"kept")
+    victim = workers_of(server)[1]
+    os.kill(victim, signal.SIGSTOP)
+    with connect(http) as sock:
+        sock.sendall(f"GET /{lost}/0 HTTP/1.0\r\n\r\n".encode())
+        server.says("worker 1 hangs: it is ended")
+        server.says("worker 1 was ended by signal 9: its channels are lost")
+        read_to_end(sock)  # of whichever had it
+    wait_until(lambda: workers_of(server).get(1, victim) != victim)
+    http.make(lost, b"again")
+    assert http.get(f"/{lost}/0") == b"again"
+    assert http.get(f"/{kept}/0") == b"kept"
 
 
 def test_workers_end_when_the_supervisor_is_killed(programs: Programs) -> None:

@@ -27,6 +27,8 @@ _PROGRAM: Final = (
 _OURS: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
 #: Seconds that a process may take to end when it says nothing more.
 _PATIENCE: Final = 10
+#: Looks, one a second, after which one whose tasks do not go on will not do so again.
+_HOPELESS: Final = 30
 
 
 @dataclass(kw_only=True, eq=False)
@@ -48,6 +50,8 @@ class Seat:
     #: What it has said since it began, by kind.
     said: dict[str, trio.Event] = field(default_factory=dict)
     gone: trio.Event = field(default_factory=trio.Event)
+    _beats: int = field(default=0, init=False)
+    _idle_looks: int = field(default=0, init=False)
 
     def event(self, kind: str) -> trio.Event:
         """Set when it has said that, or has gone."""
@@ -61,6 +65,16 @@ class Seat:
         if self.control is not None:
             with suppress(OSError):
                 self.control.send_nowait(letter)
+
+    def hangs(self, beats: int) -> bool:
+        """Whether it serves, but its tasks have not gone on for too long by now. Called
+        every second with how often it has said that they do. Looks are counted, not
+        seconds: it does not matter if all of us are stopped for a while."""
+        is_serving = self.event("opened").is_set() and not self.gone.is_set()
+        is_idle = is_serving and beats == self._beats
+        self._beats = beats
+        self._idle_looks = self._idle_looks + 1 if is_idle else 0
+        return self._idle_looks == _HOPELESS
 
     def kill(self) -> None:
         """End it at once."""

@@ -63,6 +63,8 @@ _CLOSING: Final = 2
 #: one that has lived for so long was well.
 _DELAYS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WELL_AFTER: Final = 30
+#: Seconds between looks at whether they go on.
+_LOOK: Final = 1
 #: Generations that there may be at the same time.
 _GENERATIONS: Final = 8
 
@@ -90,6 +92,7 @@ async def supervise(job: Job) -> ExitCode:
         logging.getLogger("trickle_cli").addHandler(TalkHandler(talk))
         supervisor = Supervisor(job, talk, nursery, listeners, lock)
         await nursery.start(supervisor.run)
+        nursery.start_soon(supervisor.watch)
         try:
             await supervisor.start()
             await serve_on(talk, url, interruption, nursery, supervisor.look)
@@ -247,11 +250,19 @@ class Supervisor:
         self._tell_loss(seat, leaves=False)
         if trio.current_time() - seat.began > _WELL_AFTER:
             seat.failures = 0
-        self._talk.warn(
-            f"{seat.reason}: its channels are lost, another takes its place"
-        )
+        lost = "its channels are lost, " if self._lock is None else ""
+        self._talk.warn(f"{seat.reason}: {lost}another takes its place")
         seat.reason = ""
         await self._replace(seat)
+
+    async def watch(self) -> None:
+        """End workers that hang, so that others take their places, until cancelled."""
+        while True:
+            await trio.sleep(_LOOK)
+            for seat in self._seats.values():
+                if seat.hangs(self._table.row(seat.number).beats()):
+                    self._talk.warn(f"worker {seat.number} hangs: it is ended")
+                    seat.kill()
 
     async def _replace(self, seat: Seat) -> None:
         """Start another worker there, as soon as one can be started."""

@@ -22,6 +22,7 @@ _CONNECTIONS: Final = 2
 _CHANNELS: Final = 3
 _DRAINING: Final = 4
 _DELIVERED: Final = 5
+_BEATS: Final = 6
 _STATUSES: Final = 8  # and on, a word for each status from 100 on
 _FIRST_STATUS: Final = 100
 _LAST_STATUS: Final = 599
@@ -176,6 +177,15 @@ class Row:
             if self.table.get(row, _DRAINING):
                 return row
         return None
+
+    def beat(self) -> None:
+        """Whoever has this row is alive: its tasks have their turns."""
+        beats = self.table.get(self.number, _BEATS)
+        self.table.set(self.number, _BEATS, beats + 1)
+
+    def beats(self) -> int:
+        """How often it has said so."""
+        return self.table.get(self.number, _BEATS)
 
     def enter(self, key: object) -> None:
         """One more connection of `key`."""

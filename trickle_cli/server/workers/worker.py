@@ -214,6 +214,7 @@ class Worker(Server):
         """See to what is shared, again and again, until cancelled."""
         while True:
             await trio.sleep(_LOOK)
+            self.team.row.beat()
             self._memory.look()
             self._report()
             self.settle()
