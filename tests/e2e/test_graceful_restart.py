@@ -42,6 +42,12 @@ def changes(http: Http, name: str) -> list[str]:
     return [key for change in told for key, names in change.items() if name in names]
 
 
+def wait_for_changes(http: Http, name: str, *expected: str) -> None:
+    """Until the changefeed has told this of one channel: the worker that publishes it
+    is told by others, soon after."""
+    wait_until(lambda: changes(http, name) == list(expected))
+
+
 def test_what_flows_goes_on_and_what_is_new_goes_to_the_new(
     programs: Programs,
 ) -> None:
@@ -82,17 +88,17 @@ def test_what_flows_goes_on_and_what_is_new_goes_to_the_new(
         for name, future in zip(names, reading, strict=True):
             assert future.result() == f"{name} before after".encode()
     for name in names:
-        assert changes(http, name) == ["added"]
+        wait_for_changes(http, name, "added")
         http.add(name, 1, b"more")
         http.close(name)
     wait_until(lambda: not any(map(is_alive, old.values())))
     assert sorted(workers_of(server)) == [2, 3]
     for name in names:
-        assert changes(http, name) == ["added", "removed"]
+        wait_for_changes(http, name, "added", "removed")
         assert http.ask("GET", f"/{name}/0")[0] == 404
         http.make(name, b"again")
         assert http.get(f"/{name}/0") == b"again"
-        assert changes(http, name) == ["added", "removed", "added"]
+        wait_for_changes(http, name, "added", "removed", "added")
     server.interrupt()
     assert server.ends() == 130
 
@@ -195,13 +201,14 @@ def test_readers_of_the_changefeed_see_its_end_and_the_new_one(
     server, http = programs.serve("--autocreate", "--workers", "2", "--linger", "1s")
     name = names_at(1, 1, 2)[0]
     http.make(name, b"data")
+    wait_for_changes(http, name, "added")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(http.ask, "GET", "/_changes/2")
         wait_until(lambda: json.loads(http.get("/_changes"))["readers"] == 1)
         restart(server)
         assert waiting.result()[2]["Lp-Trickle-Closed"] == "terminated"
     assert json.loads(http.get("/_changes/0")) == {"added": ["_changes"]}
-    assert changes(http, name) == ["added"]
+    wait_for_changes(http, name, "added")
     assert http.get(f"/{name}/0") == b"data"
 
 
@@ -337,7 +344,7 @@ def test_an_old_worker_that_is_killed_takes_its_channels_along(
     assert http.get(f"/{lost}/0") == lost.encode()
     os.kill(old[0], signal.SIGKILL)
     wait_until(lambda: http.ask("GET", f"/{lost}/0")[0] == 404)
-    wait_until(lambda: changes(http, lost) == ["added", "removed"])
+    wait_for_changes(http, lost, "added", "removed")
     assert http.get(f"/{kept}/0") == kept.encode()
     http.make(lost, b"again")
     assert http.get(f"/{lost}/0") == b"again"
@@ -362,7 +369,7 @@ def test_a_new_worker_that_is_replaced_knows_what_the_old_have(
     )
     for name in names * 3:
         assert http.get(f"/{name}/0") == name.encode()
-        assert changes(http, name) == ["added"]
+        wait_for_changes(http, name, "added")
 
 
 def test_it_stops_in_order_with_two_generations(programs: Programs) -> None:

@@ -99,6 +99,7 @@ def test_there_is_one_changefeed(programs: Programs) -> None:
         added, removed = {"added": [name]}, {"removed": [name]}
         assert told.index(added) < told.index(removed)
     http.make(names[0], b"again")
+    assert changes(http, 20)[19] == {"added": [names[0]]}
     with connect(http) as sock:
         for seq in (20, 21):
             sock.sendall(f"GET /_changes/{seq} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -118,6 +119,7 @@ def test_what_dies_with_a_worker_is_told_as_removed(programs: Programs) -> None:
     others, own = names_at(1, 3, 2), names_at(0, 2, 2)
     for name in others + own:
         http.make(name, b"data")
+    assert all("added" in change for change in changes(http, 6))
     pids = workers_of(server)
     os.kill(pids[1], signal.SIGKILL)
     assert sorted(changes(http, 7)[6]["removed"]) == sorted(others)
