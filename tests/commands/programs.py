@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -220,6 +221,17 @@ class Programs:
     def kill(self) -> None:
         for program in reversed(self._started):
             program.kill()
+
+
+def wait_until(
+    condition: Callable[..., object], told: Callable[[], object] = str
+) -> None:
+    """Wait for what other programs do, where nothing tells of it but to look again;
+    `told` says what there was if it does not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.01)
 
 
 def read_to_end(sock: socket.socket) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import TRICKLE, Http, Programs
+from tests.commands.programs import TRICKLE, Http, Programs, wait_until
 
 Command = tuple[str, ...]
 
@@ -588,8 +588,8 @@ def test_ctrl_c_while_there_is_nothing_to_finish_ends_it(
     os.mkfifo(path := tmp_path / "pipe")
     program = programs.start(*pub, name, str(path))
     blocked = Path(f"/proc/{program.process.pid}/task")
-    while len(list(blocked.iterdir())) < 2:  # a thread waits for the pipe's other end
-        time.sleep(0.01)
+    # A thread waits for the pipe's other end.
+    wait_until(lambda: len(list(blocked.iterdir())) == 2)
     program.interrupt()
     assert program.ends(patience=8) == 130  # what there is to finish may take 10
 

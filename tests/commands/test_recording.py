@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.programs import PATIENCE, Http, Programs
+from tests.commands.programs import Http, Programs, wait_until
 
 
 @pytest.fixture
@@ -33,13 +33,6 @@ def index(kept: Path) -> list[dict[str, Any]]:
     return [
         json.loads(line) for line in (kept / "index.jsonl").read_text().split("\n")[:-1]
     ]
-
-
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def files(kept: Path) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,7 +12,13 @@ import pytest
 import trio
 
 from tests.client.ours import OurServer, serving
-from tests.commands.programs import PATIENCE, TRICKLE, Http, Program, Programs
+from tests.commands.programs import (
+    TRICKLE,
+    Http,
+    Program,
+    Programs,
+    wait_until,
+)
 from trickle_cli.relay import Limits, Window
 from trickle_cli.server import ServerConfig
 
@@ -145,7 +150,7 @@ async def test_it_starts_where_it_was_asked_to(
         }
         for start, held in STARTS.items():
             started[start].writes(held)
-        until(lambda: small.hub.find("cam").readers == len(STARTS))
+        wait_until(lambda: small.hub.find("cam").readers == len(STARTS))
         http.add("cam", 6, b"+")
         http.close("cam")
         for start, held in STARTS.items():
@@ -153,13 +158,6 @@ async def test_it_starts_where_it_was_asked_to(
             assert started[start].out == held + b"+", start
 
     await beside(small, work)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_start_that_cannot_be_is_wrong_usage(programs: Programs) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import PATIENCE, TRICKLE, Http, Programs
+from tests.commands.programs import TRICKLE, Http, Programs, wait_until
 
 Command = tuple[str, ...]
 TEXT = r"[\d.]+ m?s, [\d.]+ k?bit/s"
@@ -29,13 +27,6 @@ def three(common: Http, name: str) -> str:
 @pytest.fixture
 def all_of(sub: Command) -> Command:
     return (*sub, "--from", "oldest")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -74,7 +65,7 @@ def test_a_file_has_its_name_when_it_is_complete(
     program = programs.start(*all_of, "-o", f"{tmp_path}/{{seq}}", name)
     publisher = programs.start(*pub, "--newline", name)
     publisher.feed(b"first\nsec")
-    until(lambda: files(tmp_path) == {"0": b"first\n", "1.part": b"sec"})
+    wait_until(lambda: files(tmp_path) == {"0": b"first\n", "1.part": b"sec"})
     publisher.feed(b"ond\n")
     publisher.end_input()
     assert program.ends() == 0
@@ -91,7 +82,7 @@ def test_what_breaks_off_keeps_its_other_name(
     )
     publisher = programs.start("pub", f"{http.url}/cam")
     publisher.feed(b"so far")
-    until(lambda: files(tmp_path) == {"0.part": b"so far"})
+    wait_until(lambda: files(tmp_path) == {"0.part": b"so far"})
     publisher.process.kill()
     program.says("segment 0 is incomplete")
     http.close("cam")
@@ -167,7 +158,7 @@ def test_so_many_commands_run_at_a_time(
 
     for seq in range(3):
         expected = min(3, seq + jobs)
-        until(partial(has_begun, expected))
+        wait_until(partial(has_begun, expected))
         assert began() == expected
         (tmp_path / f"gate-{seq}").write_text("go on\n")
     assert program.ends() == 0
@@ -196,7 +187,7 @@ def test_a_command_that_will_not_end_is_ended_without_a_word(
     file = tmp_path / "begun"
     command = f"trap '' TERM; touch {file}; while :; do sleep 1; done"
     program = programs.start(*all_of, "-q", "--exec", command, three)
-    until(file.exists)
+    wait_until(file.exists)
     program.interrupt()
     assert (program.ends(), program.err) == (130, "")
 
@@ -329,13 +320,13 @@ def test_a_pattern_means_those_that_are_there_and_those_that_come(
     program = programs.start(
         *("sub", "-s", http.url, "-o", f"{tmp_path}/{{channel}}/{{seq}}", "cam-*")
     )
-    until(lambda: files(tmp_path) == {"cam-1/1": b"newest"})
+    wait_until(lambda: files(tmp_path) == {"cam-1/1": b"newest"})
     http.make("cam-2", b"first", b"second")
     expected = {"cam-1/1": b"newest", "cam-2/0": b"first", "cam-2/1": b"second"}
-    until(lambda: files(tmp_path) == expected)
+    wait_until(lambda: files(tmp_path) == expected)
     http.close("cam-2")
     http.make("cam-3", b"third")
-    until(lambda: files(tmp_path) == expected | {"cam-3/0": b"third"})
+    wait_until(lambda: files(tmp_path) == expected | {"cam-3/0": b"third"})
     server.interrupt()
     assert program.ends() == 0
 
@@ -373,7 +364,7 @@ def test_a_name_that_is_too_long_for_a_file_leaves_the_others(
     http.make("cam", b"short")
     pattern = f"{tmp_path}/{{channel}}-{{seq}}"
     program = programs.start("sub", "-s", http.url, "*", "-o", pattern)
-    until(lambda: files(tmp_path) == {"cam-0": b"short"})
+    wait_until(lambda: files(tmp_path) == {"cam-0": b"short"})
     program.says("too long for a file's name")
     server.interrupt()
     assert program.ends() == 2

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import struct
-import time
 from pathlib import Path
 
-from tests.commands.programs import PATIENCE, Http, Programs
+from tests.commands.programs import Http, Programs, wait_until
 
 TIMES = 10_000
 AT_ONCE = 100
@@ -41,10 +40,9 @@ def come_wait_and_go(http: Http, number: int) -> None:
 
 
 def wait_until_gone(pid: int, before: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while descriptors(pid) > before:
-        assert time.monotonic() < deadline, f"{descriptors(pid)} descriptors"
-        time.sleep(0.01)
+    wait_until(
+        lambda: descriptors(pid) <= before, lambda: f"{descriptors(pid)} descriptors"
+    )
 
 
 def test_nothing_is_left_of_ten_thousand_subscribers(programs: Programs) -> None:

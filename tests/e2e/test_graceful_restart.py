@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.commands.programs import Http, Program, Programs, read_to_end
+from tests.commands.programs import Http, Program, Programs, read_to_end, wait_until
 from tests.e2e.workers import (
     Walker,
     ask,
@@ -21,7 +21,6 @@ from tests.e2e.workers import (
     is_alive,
     names_at,
     spread,
-    wait_until,
     workers_of,
 )
 from tests.server.test_tls import Files, files as files

@@ -10,12 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import PATIENCE, TRICKLE, Http, Program, Programs
+from tests.commands.programs import (
+    TRICKLE,
+    Http,
+    Program,
+    Programs,
+    wait_until,
+)
 from tests.e2e.cutting import Cutter, cutting
 from tests.e2e.test_comings_and_goings import memory
 
@@ -51,18 +56,11 @@ def shell(programs: Programs, command: str) -> Program:
     )
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def stop(program: Program) -> None:
     """Have it do nothing, from when this returns."""
     program.interrupt(signal.SIGSTOP)
     stat = Path(f"/proc/{program.process.pid}/stat")
-    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def size_of(path: Path) -> int:
@@ -148,7 +146,7 @@ def test_a_reader_that_is_stopped_for_a_while_loses_nothing(
         writer = programs.start(
             "pub", "--wait-readers", "1", f"{http.url}/cam", str(given)
         )
-        until(lambda: size_of(out) > 2 * MIB)
+        wait_until(lambda: size_of(out) > 2 * MIB)
         stop(reader)
         size = size_of(out)
         time.sleep(3)
@@ -169,10 +167,10 @@ def test_what_a_stopped_reader_of_a_live_channel_loses_is_named_exactly(
         reader = programs.start("sub", f"{http.url}/cam", stdout=file)
         writer = programs.start("pub", "--newline", f"{http.url}/cam")
         writer.feed(b"0\n")
-        until(lambda: size_of(out))
+        wait_until(lambda: size_of(out))
         stop(reader)
         writer.feed(b"".join(b"%d\n" % number for number in range(1, 1000)))
-        until(lambda: http.get("/cam/next") == b"1000")
+        wait_until(lambda: http.get("/cam/next") == b"1000")
         reader.interrupt(signal.SIGCONT)
         writer.end_input()
         assert writer.ends() == 0
@@ -227,7 +225,7 @@ def test_connections_cut_fifty_times_cost_nothing(
             cutters.append(path())
             writing = cutters[-1].url
         reader = programs.start("sub", f"{reading}/cam", stdout=file)
-        until(lambda: b'"readers": 1' in http.get("/cam"))
+        wait_until(lambda: b'"readers": 1' in http.get("/cam"))
         writer = programs.start("pub", *options, f"{writing}/cam", str(given))
         assert writer.ends(LONG) == 0, writer.err
         assert reader.ends(LONG) == 0, reader.err
@@ -275,12 +273,12 @@ def test_a_server_killed_again_and_again_goes_on_from_its_disk(
     http.ask("POST", "/cam")
     with out.open("wb") as file:
         reader = programs.start("sub", f"{http.url}/cam", stdout=file)
-        until(lambda: b'"readers": 1' in http.get("/cam"))
+        wait_until(lambda: b'"readers": 1' in http.get("/cam"))
         writer = programs.start(
             "pub", "--rate", "3MiB", "--size", "300KiB", f"{http.url}/cam", str(given)
         )
         for number in range(1, 11):
-            until(lambda: size_of(out) > number * 2 * MIB)  # noqa: B023
+            wait_until(lambda: size_of(out) > number * 2 * MIB)  # noqa: B023
             server = kill_and_restart(programs, server, http, *settings)
         assert writer.ends(LONG) == 0, writer.err
         assert reader.ends(LONG) == 0, reader.err
@@ -297,11 +295,11 @@ def test_without_a_disk_what_was_lost_with_the_server_is_named(
     reading, writing = os.pipe()
     slow = programs.start("sub", f"{http.url}/cam", stdout=writing)
     os.close(writing)
-    until(lambda: b'"readers": 1' in http.get("/cam"))
+    wait_until(lambda: b'"readers": 1' in http.get("/cam"))
     writer = programs.start("pub", "--newline", f"{http.url}/cam")
     lines = [b"%05d " % number + b"x" * 4000 + b"\n" for number in range(1500)]
     writer.feed(b"".join(lines[:1000]))
-    until(lambda: http.get("/cam/next") == b"1000")
+    wait_until(lambda: http.get("/cam/next") == b"1000")
     server = kill_and_restart(programs, server, http, "--autocreate")
     writer.feed(b"".join(lines[1000:]))
     writer.end_input()
@@ -323,12 +321,12 @@ def test_a_server_that_forgets_again_and_again_costs_what_is_named_and_no_more(
     http.ask("POST", "/cam")
     with out.open("wb") as file:
         reader = programs.start("sub", f"{http.url}/cam", stdout=file)
-        until(lambda: b'"readers": 1' in http.get("/cam"))
+        wait_until(lambda: b'"readers": 1' in http.get("/cam"))
         writer = programs.start("pub", "--newline", f"{http.url}/cam")
         for part in range(5):
             lines = range(part * 2000, part * 2000 + 2000)
             writer.feed(b"".join(b"%d\n" % number for number in lines))
-            until(lambda: f"{part * 2000}\n".encode() in out.read_bytes())  # noqa: B023
+            wait_until(lambda: f"{part * 2000}\n".encode() in out.read_bytes())  # noqa: B023
             if part < 4:
                 server = kill_and_restart(programs, server, http, "--autocreate")
         writer.end_input()
@@ -357,7 +355,7 @@ def test_a_server_that_is_ended_within_a_segment_leaves_it_incomplete(
     reader = programs.start("sub", "--retry-for", "1s", "--json", f"{http.url}/cam")
     plain = programs.start("sub", "--retry-for", "1s", f"{http.url}/cam")
     plain.writes(b"half")
-    until(lambda: b'"readers": 2' in http.get("/cam"))
+    wait_until(lambda: b'"readers": 2' in http.get("/cam"))
     server.interrupt()
     assert server.ends() == 130
     assert publisher.ends() == 1
@@ -388,9 +386,9 @@ def test_who_reads_by_a_pattern_gets_nothing_twice_after_a_restart(
     publisher.end_input()
     assert publisher.ends() == 0
     # What is new is heard of after what is old, and by now nothing of that came again.
-    until(lambda: b"4\n" in reader.out)
+    wait_until(lambda: b"4\n" in reader.out)
     http.make("a-2", b"another\n")
-    until(lambda: b"another\n" in reader.out)
+    wait_until(lambda: b"another\n" in reader.out)
     assert reader.out == b"1\n2\n3\n4\nanother\n"
 
 

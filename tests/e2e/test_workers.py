@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.programs import PATIENCE, Http, Programs, read_to_end
+from tests.commands.programs import PATIENCE, Http, Programs, read_to_end, wait_until
 from tests.e2e.workers import (
     Walker,
     ask,
@@ -28,7 +28,6 @@ from tests.e2e.workers import (
     is_alive,
     names_at,
     spread,
-    wait_until,
     workers_of,
 )
 from tests.server.test_tls import Files, files as files

@@ -13,13 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.programs import PATIENCE, Http, Program, Programs, read_to_end
+from tests.commands.programs import (
+    PATIENCE,
+    Http,
+    Program,
+    Programs,
+    read_to_end,
+    wait_until,
+)
 from tests.e2e.workers import (
     Walker,
     connect,
     names_at,
     spread,
-    wait_until,
     workers_of,
 )
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,15 +93,6 @@ def connect(http: Http) -> socket.socket:
     sock = socket.create_connection(http.address, timeout=PATIENCE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
-
-
-def wait_until(condition: object) -> None:
-    """Look again and again, until it is so."""
-    assert callable(condition)
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, condition
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

@@ -11,13 +11,12 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.commands.programs import PATIENCE
+from tests.commands.programs import PATIENCE, wait_until
 from tests.guides.steps import fits
 
 #: Stands before the output of each command.
@@ -123,11 +122,3 @@ class Shell:
             [line for line in part.splitlines() if not _BY_CHANCE.fullmatch(line)]
             for part in self.text.split(f"{MARK}\n")[1:]
         ]
-
-
-def wait_until(condition: Callable[[], object], told: Callable[[], str]) -> None:
-    """Wait for what other programs do."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.02)

@@ -11,8 +11,8 @@ from typing import Final
 
 import imageio_ffmpeg
 
-from tests.commands.programs import Http, environment
-from tests.guides.shell import MARK, Shell, wait_until
+from tests.commands.programs import Http, environment, wait_until
+from tests.guides.shell import MARK, Shell
 from tests.guides.steps import Step, commands, fits, plain
 
 #: Writes that mark, and leaves `$?` as it is.
