@@ -397,7 +397,7 @@ class Channel:
                 self._done(publication)
             return ()
         if publication.skip:
-            chunks = _without_first(chunks, publication)
+            chunks = publication.pass_over(chunks)
         size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
         if not (size or end):
             return ()  # pushed on as an empty chunk, it would be the end
@@ -644,9 +644,13 @@ class Channel:
             if segment.writers:
                 self.end_segment(segment.seq)
         for segment in [s for s in self._open if s.seq < seq]:
-            self.recording.end(segment, self.owner, incomplete=True)
-            segment.break_off(cut=False)
-            self._over(segment, Verdict.ENDED)
+            self._give_up(segment, cut=False)
+
+    def _give_up(self, segment: Segment, *, cut: bool) -> None:
+        """`segment`, which is open, will not be whole; for `cut`, see `break_off`."""
+        self.recording.end(segment, self.owner, incomplete=True)
+        segment.break_off(cut=cut)
+        self._over(segment, Verdict.ENDED)
 
     def break_off_open(self) -> None:
         """The open segments will not be whole: let those know who read them."""
@@ -701,9 +705,7 @@ class Channel:
             if now - segment.touched < self._limits.resume:
                 pending = True
             else:
-                self.recording.end(segment, self.owner, incomplete=True)
-                segment.break_off(cut=True)
-                self._over(segment, Verdict.ENDED)
+                self._give_up(segment, cut=True)
         if self.flow is not None and len(self.flow):
             before = self.flow.let_go
             self.flow.tick(self.head, closed=self.closed)
@@ -793,16 +795,3 @@ class Channel:
         before = self.memory
         self._held.shed(amount, self._floor)
         return self.memory < before
-
-
-def _without_first(
-    chunks: Sequence[bytes], publication: Publication
-) -> Sequence[bytes]:
-    """`chunks` without what `publication` is to skip of them."""
-    rest = []
-    for chunk in chunks:
-        skipped = min(publication.skip, len(chunk))
-        publication.skip -= skipped
-        if skipped < len(chunk):
-            rest.append(chunk[skipped:])
-    return rest

@@ -86,6 +86,16 @@ class Publication:
         assert self.channel is not None
         return self.channel.write(self, chunks, end=end)
 
+    def pass_over(self, chunks: Sequence[bytes]) -> Sequence[bytes]:
+        """`chunks` without what was to be skipped of them."""
+        rest = []
+        for chunk in chunks:
+            skipped = min(self.skip, len(chunk))
+            self.skip -= skipped
+            if skipped < len(chunk):
+                rest.append(chunk[skipped:])
+        return rest
+
     def abandon(self) -> None:
         """The publisher is gone. A segment that it began stays open for others
         to continue, and becomes incomplete if none does for a while."""
