@@ -293,7 +293,7 @@ def test_when_the_new_do_not_come_up_the_old_go_on(
     line = server.says("the old workers go on")
     assert "tokens.toml" in line
     assert http.get(f"/{name}/0") == b"data"
-    assert workers_of(server) == old
+    wait_until(lambda: workers_of(server) == old)  # the new are ended then
     tokens.write_text(text)
     restart(server)
     assert http.get(f"/{name}/0") == b"data"
